@@ -1,0 +1,60 @@
+# Every target but `help` and `clean-runs` first sets up .venv, if what it is made from has changed. The work itself
+# is done by `.venv/bin/repro`; here are only the names.
+
+SCALE ?= laptop
+
+VENV := .venv
+READY := $(VENV)/.ready
+REPRO := $(VENV)/bin/repro
+PYTHON := $(VENV)/bin/python
+
+# $(call option,--name,value): the option with its quoted value, or nothing where the value is empty.
+option = $(if $(2),$(1) '$(subst ','\'',$(2))')
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup doctor demo test bench lint reproduce-cifar status verdict report clean-runs
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo '  variables of reproduce-cifar: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder'
+
+setup: $(READY) ## install torch, MPI, Horovod and ReproSGD into .venv
+	@echo 'set up; `make doctor` checks it'
+
+$(READY): constraints.txt pyproject.toml $(wildcard repro/launch/setup/*)
+	@bash repro/launch/setup/install.sh $(VENV)
+	@touch $@
+
+doctor: $(READY) ## check MPI, Horovod, data and GPU; each line says ok, or the problem and its fix
+	@$(REPRO) doctor
+
+demo: $(READY) ## the whole pipeline on handwritten digits: three methods, 4 ranks, 3 seeds, report (3 minutes)
+	@$(REPRO) reproduce demo
+
+test: $(READY) ## run the tests
+	@$(PYTHON) -m pytest
+
+bench: $(READY) ## run the benchmarks (pytest-benchmark)
+	@$(PYTHON) -m pytest -o timeout=900 tests/benchmarks --benchmark-only
+
+lint: $(READY) ## check style and types
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+reproduce-cifar: $(READY) ## reproduce the CIFAR-10 results (SCALE=smoke: 3 minutes, laptop: 40 minutes on 2 cores)
+	@$(REPRO) reproduce cifar $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
+		$(call option,--workers,$(NP)) $(call option,--cifar10-dir,$(CIFAR10_DIR))
+
+status: $(READY) ## say which runs are done and which are not
+	@$(REPRO) status
+
+verdict: $(READY) ## compare the records with the published numbers and claims
+	@$(REPRO) verdict
+
+report: $(READY) ## draw tables and figures and write results/report/index.html
+	@$(REPRO) report
+
+clean-runs: ## remove what interrupted runs left (results/.scratch); let running ones end first
+	rm -rf results/.scratch

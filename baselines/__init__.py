@@ -1,0 +1,8 @@
+"""The methods, one a file. A new one is a file beside these and a line in `ALGORITHMS`."""
+
+from baselines.algorithm import Algorithm
+from baselines.dpsgd import DPSGD
+from baselines.largebatch import LargeBatch
+from baselines.swarm import Swarm
+
+ALGORITHMS: dict[str, type[Algorithm]] = {"largebatch": LargeBatch, "dpsgd": DPSGD, "swarm": Swarm}

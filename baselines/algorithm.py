@@ -1,0 +1,37 @@
+"""The contract of an algorithm: what one worker does in one step."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from repro.worker import Worker
+from repro.worlds.comm import Comm
+
+
+class Algorithm(ABC):
+    """One paper's method, written in blocking SPMD style: every worker runs the same program.
+
+    It knows its `worker` and its `comm`, and no world, file, clock or other worker's memory.
+
+    Attributes:
+        Config: a frozen dataclass of the method's options; a wrong value raises UserError.
+        state: names of the attributes, beyond the worker's own, that must survive a restart.
+        allreduces: whether steps reduce over all workers, for which the MPI world starts Horovod.
+    """
+
+    Config: ClassVar[type]
+    state: ClassVar[tuple[str, ...]] = ()
+    allreduces: ClassVar[bool] = False
+
+    def __init__(self, worker: Worker, comm: Comm, config: Any) -> None:
+        self.worker, self.comm, self.config = worker, comm, config
+
+    @abstractmethod
+    def step(self) -> None:
+        """Take one local step: draw one mini-batch, update the model, communicate where the method does."""
+
+    def model(self) -> Tensor:
+        """Return this worker's share, shape (d,), of the model the paper speaks of: *the* model is the mean of the
+        shares over the workers."""
+        return self.worker.params

@@ -1,0 +1,87 @@
+"""SwarmSGD, blocking: local steps, then averaging with one random partner.
+
+Nadiradze, Sabour, Davies, Li, Alistarh, Asynchronous Decentralized SGD with Quantized and Local Updates, NeurIPS 2021
+(arXiv 1910.12308); the blocking form is the main algorithm of its versions 2 and 3. An interaction of i and j:
+
+    i and j each take H_i, H_j local SGD steps from X_i, X_j
+    X_i, X_j <- (X_i + X_j)/2, (X_i + X_j)/2
+
+The model is the mean of all X_i.
+
+Differences from the paper:
+- Who meets whom: in the paper whoever has finished its local steps contacts a uniformly random neighbour. A partner
+  that blocks has to know that it is called, so here every round draws a random maximal matching of the graph (perfect
+  on a complete graph of even size) from the random stream all workers share. Each pair waits for itself alone; there
+  is no global round. A node left over takes its local steps and meets no one.
+- H is constant, as in the paper's experiments, or geometric with mean H for each node and interaction, as in its
+  analysis.
+- Momentum and weight decay are local and not averaged (the paper does not say).
+- A meeting that one of the two would reach only after the end of its run does not take place.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from baselines.algorithm import Algorithm
+from baselines.parts.matching import random_matching
+from baselines.parts.topology import topology
+from repro.errors import UserError
+from repro.worker import Worker
+from repro.worlds.comm import Comm
+
+Distribution = Literal["fixed", "geometric"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options.
+
+    Args:
+        local_steps: H, the number (or mean number) of local steps between two meetings.
+        distribution: whether H is fixed or the mean of a geometric distribution.
+        topology: the graph; complete in the paper's experiments.
+    """
+
+    local_steps: int = 2
+    distribution: Distribution = "fixed"
+    topology: str = "complete"
+
+    def __post_init__(self) -> None:
+        if self.local_steps < 1:
+            raise UserError(f"local_steps must be at least 1, not {self.local_steps}")
+        if self.distribution not in get_args(Distribution):
+            raise UserError(f"unknown distribution {self.distribution!r}; known: {', '.join(get_args(Distribution))}")
+
+
+class Swarm(Algorithm):
+    """Pairwise averaging after H local steps."""
+
+    Config = Config
+    state = ("meeting_steps", "partner")
+
+    def __init__(self, worker: Worker, comm: Comm, config: Config) -> None:
+        super().__init__(worker, comm, config)
+        self.graph = topology(config.topology, comm.size)
+        self.meeting_steps = np.zeros(comm.size, dtype=np.int64)  # each node's step count at its next meeting
+        self.next_round()
+
+    def step(self) -> None:
+        worker = self.worker
+        worker.params.add_(worker.direction(), alpha=-worker.lr)
+        if worker.steps == self.meeting_steps[worker.rank]:
+            self.meet()
+            self.next_round()
+
+    def meet(self) -> None:
+        """Average with this round's partner, if there is one and both are still running."""
+        i, j = self.worker.rank, self.partner
+        if j != i and max(self.meeting_steps[i], self.meeting_steps[j]) <= self.worker.num_steps:
+            self.comm.exchange(self.worker.params, [j]).mix([0.5, 0.5])
+
+    def next_round(self) -> None:
+        """Draw everybody's number of local steps and partner; all workers draw the same."""
+        rng, H, n = self.worker.shared_rng, self.config.local_steps, self.comm.size
+        self.meeting_steps += rng.geometric(1 / H, n) if self.config.distribution == "geometric" else H
+        self.partner = int(random_matching(self.graph, rng)[self.worker.rank])

@@ -1,0 +1,35 @@
+"""Checks a run's options before any rank is started."""
+
+from dataclasses import fields
+
+from baselines import ALGORITHMS
+from baselines.parts.topology import topology
+from repro.errors import UserError
+from repro.runs.spec import Run
+from repro.tasks import check_options
+from repro.tasks.data.partition import parse
+
+
+def check(run: Run) -> None:
+    """Check that algorithm, task, partition and all their options exist and fit the number of workers.
+
+    Raises:
+        UserError: one of them does not.
+    """
+    if run.algorithm not in ALGORITHMS:
+        raise UserError(f"unknown algorithm {run.algorithm!r}; known: {', '.join(ALGORITHMS)}")
+    if run.world != "mpi":
+        raise UserError(f"unknown world {run.world!r}; known: mpi")
+    check_options(run.task, dict(run.task_config))
+    parse(run.partition)
+    config_class = ALGORITHMS[run.algorithm].Config
+    known = [field.name for field in fields(config_class)]
+    for option, _ in run.config:
+        if option not in known:
+            raise UserError(f"{run.algorithm} has no option {option!r}; known: {', '.join(known)}")
+    try:
+        config = config_class(**dict(run.config))
+    except TypeError as error:  # a text where a number belongs
+        raise UserError(f"{run.algorithm}: {error}") from None
+    if "topology" in known:
+        topology(config.topology, run.workers)

@@ -1,0 +1,52 @@
+"""About how long a run takes here: from the records of its like, else from speeds measured once."""
+
+from collections import defaultdict
+from statistics import median
+
+from repro.launch.mpi_env import available_cores
+from repro.runs.spec import Options, Run
+from repro.runs.store import Store
+
+START_S = 12.0
+"""Starting ranks, loading data and evaluating, where nothing better is known."""
+
+Kind = tuple[str, Options, int]
+
+SAMPLES_PER_CORE_S = {
+    ("cifar10", "resnet20"): 110.0,
+    ("cifar10", "small"): 2000.0,
+    ("digits", None): 20_000.0,
+    ("logistic", None): 100_000.0,
+    ("quadratic", None): 100_000.0,
+}
+"""Training samples a second on one core of a 2024 server CPU, measured with this suite; by task and model."""
+
+DATA_SIZE = {"cifar10": 50_000, "digits": 1437, "logistic": 30_000, "quadratic": 1000}
+
+
+class Cost:
+    """Estimates wall seconds of runs from the median speed of finished runs of the same task, options and workers."""
+
+    def __init__(self, store: Store) -> None:
+        speeds: dict[Kind, list[float]] = defaultdict(list)
+        for record in store:
+            drawn = record.run.epochs * _num_samples(record.run)
+            speeds[_kind(record.run)].append(record.outcome["wall_s"] / drawn)
+        self._wall_s_per_sample = {kind: median(values) for kind, values in speeds.items()}
+
+    def seconds(self, run: Run) -> float:
+        """Return about how many wall seconds `run` takes on this machine."""
+        samples = run.epochs * _num_samples(run)
+        known = self._wall_s_per_sample.get(_kind(run))
+        if known is not None:
+            return samples * known
+        model = dict(run.task_config).get("model", "resnet20" if run.task == "cifar10" else None)
+        return START_S + samples / (SAMPLES_PER_CORE_S[run.task, model] * min(run.workers, available_cores()))
+
+
+def _kind(run: Run) -> Kind:
+    return run.task, run.task_config, run.workers
+
+
+def _num_samples(run: Run) -> int:
+    return int(dict(run.task_config).get("num_train", DATA_SIZE[run.task]))

@@ -1,0 +1,95 @@
+"""Where mpirun is and which variables it needs to start ranks on this machine."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from repro.errors import UserError
+
+# Versions that gave wrong results where this suite was developed, and what went wrong.
+_REFUSED = {
+    r"Open MPI\)? v?4\.1\.4\b": "its compare-and-swap on a window crashes",
+    r"MPICH Version:\s*4\.0\.2\b|^HYDRA.*\n\s*Version:\s*4\.0\.2\b": "its fence after a put hangs or leaves wrong data",
+}
+
+
+def mpirun() -> Path:
+    """Return the mpirun of this Python's environment, else the one on PATH; raises UserError if there is none."""
+    beside = Path(sys.executable).parent / "mpirun"  # not resolved: .venv/bin/python is a link out of the environment
+    if beside.is_file():
+        return beside
+    if found := shutil.which("mpirun"):
+        return Path(found)
+    raise UserError("no mpirun beside Python or on PATH; run `make setup`, or load your machine's MPI module")
+
+
+@functools.cache
+def library_version() -> str:
+    """Return the first line that the MPI library says about itself; raises UserError if mpi4py cannot load it."""
+    code = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
+    probe = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    if probe.returncode:
+        reason = (probe.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"mpi4py cannot load an MPI library ({reason}); run `make setup`")
+    # Open MPI separates its fields by commas, MPICH by lines; both begin with name and version.
+    return re.split(r"[,\n]", probe.stdout.strip())[0].replace("\t", " ")
+
+
+def refusal(version: str) -> str | None:
+    """Return why the MPI with this version text must not be used, or None if nothing is known against it."""
+    return next((why for pattern, why in _REFUSED.items() if re.search(pattern, version)), None)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def environment(ranks: int, cores: int) -> dict[str, str]:
+    """Return the variables to start `ranks` ranks on `cores` cores; values that the user has set win.
+
+    Raises UserError if `ranks` is below 1.
+    """
+    if ranks < 1:
+        raise UserError(f"the number of workers must be at least 1, not {ranks}")
+    wanted = {
+        # Open MPI refuses to start as root, which is who you are in most containers.
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        # Open MPI's UCX one-sided component fails on windows here; the others work.
+        "OMPI_MCA_osc": "^ucx",
+        # Ranks share the cores; a thread pool as wide as the machine in every rank would fight the others.
+        "OMP_NUM_THREADS": str(max(1, cores // ranks)),
+        # We bucket gradients ourselves. What Horovod fuses depends on timing, and so would the order of the sum.
+        "HOROVOD_FUSION_THRESHOLD": "0",
+        # Milliseconds between two looks at the queue. The default 1 adds about 0.7 ms to every small all-reduce;
+        # below 0.1 nothing is gained, and 0.1 costs the computing threads nothing measurable.
+        "HOROVOD_CYCLE_TIME": "0.1",
+        # The wheel has Gloo too; mpi4py and Horovod are to share MPI's ranks and MPI's sums.
+        "HOROVOD_CONTROLLER": "mpi",
+        "HOROVOD_CPU_OPERATIONS": "mpi",
+        # Seconds until a rank missing from an all-reduce is named, and until the run is ended rather than left to hang.
+        "HOROVOD_STALL_CHECK_TIME_SECONDS": "60",
+        "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": "600",
+        # MPI and Horovod read it; bare containers and schedulers do not always set it.
+        "HOME": str(Path.home()),
+    }
+    if ranks > cores:
+        wanted["OMPI_MCA_mpi_yield_when_idle"] = "1"  # a waiting rank polls; let the rank it waits for have the core
+    if "SLURM_JOB_ID" not in os.environ:
+        # A laptop's slots are its physical cores, so even ranks <= cores can need this. In a Slurm allocation the
+        # slots are what was asked for, and the switch breaks Open MPI's mapping over nodes.
+        wanted["PRTE_MCA_rmaps_default_mapping_policy"] = ":oversubscribe"  # Open MPI 5
+        wanted["OMPI_MCA_rmaps_base_oversubscribe"] = "1"  # Open MPI 4
+    return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
+def command(ranks: int, argv: Sequence[str]) -> list[str]:
+    """Return the mpirun command line that starts `argv` on `ranks` ranks; raises UserError if there is no mpirun."""
+    # Unbound, since bound ranks of two runs at once would all sit on the first cores.
+    return [str(mpirun()), "--bind-to", "none", "-n", str(ranks), *argv]

@@ -1,0 +1,108 @@
+"""What `repro doctor` starts under mpirun: tries one part of MPI on all ranks and prints what came out as JSON.
+
+Usage: mpirun -n N python -m mpi4py -m repro.launch.probe ranks|horovod|windows|shared
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+Answer = dict[str, Any]
+_LEVELS = {
+    MPI.THREAD_SINGLE: "single",
+    MPI.THREAD_FUNNELED: "funneled",
+    MPI.THREAD_SERIALIZED: "serialized",
+    MPI.THREAD_MULTIPLE: "multiple",
+}
+
+
+def ranks(comm: MPI.Comm) -> Answer:
+    """Return the size that each rank sees and the thread level."""
+    return {"sizes": comm.allgather(comm.size), "thread_level": _LEVELS[MPI.Query_thread()]}
+
+
+def horovod(comm: MPI.Comm) -> Answer:
+    """Return how Horovod is built and whether its all-reduce on mpi4py's communicator gives the mean over ranks."""
+    import horovod as package
+    import horovod.torch as hvd
+    import torch
+
+    hvd.init(comm=comm)
+    mean = hvd.allreduce(torch.full((1000,), float(comm.rank)), op=hvd.Average)
+    right = bool((mean == (comm.size - 1) / 2).all())
+    answer = {
+        "version": package.__version__,
+        "torch": torch.__version__,
+        "controller": "mpi" if hvd.mpi_enabled() else "gloo",
+        "built_with": [name for name, built in (("mpi", hvd.mpi_built()), ("gloo", hvd.gloo_built())) if built],
+        "same_ranks": all(comm.allgather((hvd.rank(), hvd.size()) == (comm.rank, comm.size))),
+        "right": all(comm.allgather(right)),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+    }
+    hvd.shutdown()
+    return answer
+
+
+def windows(comm: MPI.Comm) -> Answer:
+    """Return which one-sided operations went wrong: each rank uses the window of the next one, and all that of rank 0."""
+    word = np.dtype(np.int64).itemsize
+    window = MPI.Win.Allocate(3 * word, word, comm=comm)
+    window.Lock(comm.rank, MPI.LOCK_EXCLUSIVE)
+    np.frombuffer(window, np.int64)[:] = 0
+    window.Unlock(comm.rank)
+    comm.Barrier()
+
+    sent, got, count, holder = (np.full(1, value, np.int64) for value in (comm.rank + 1, 0, 0, -1))
+    following = (comm.rank + 1) % comm.size
+    window.Lock(following, MPI.LOCK_EXCLUSIVE)
+    window.Put(sent, following, target=0)
+    window.Flush(following)
+    window.Get(got, following, target=0)
+    window.Unlock(following)
+
+    window.Lock(0, MPI.LOCK_SHARED)
+    window.Fetch_and_op(np.ones(1, np.int64), count, 0, 1, MPI.SUM)
+    window.Compare_and_swap(sent, np.zeros(1, np.int64), holder, 0, 2)  # the first to come finds 0
+    window.Unlock(0)
+
+    passed = {
+        "lock, put and get": all(comm.allgather(bool(got == sent))),
+        "fetch-and-op": sorted(comm.allgather(int(count[0]))) == list(range(comm.size)),
+        "compare-and-swap": comm.allgather(int(holder[0])).count(0) == 1,
+    }
+    window.Free()
+    return {"wrong": [name for name, right in passed.items() if not right]}
+
+
+def shared(comm: MPI.Comm) -> Answer:
+    """Return how many ranks share this node's memory and whether each reads what the others wrote."""
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    word = np.dtype(np.int64).itemsize
+    window = MPI.Win.Allocate_shared(word, word, comm=node)
+    window.Lock_all()
+    np.frombuffer(window, np.int64)[0] = node.rank
+    window.Sync()
+    node.Barrier()
+    window.Sync()
+    read = [int(np.frombuffer(window.Shared_query(rank)[0], np.int64)[0]) for rank in range(node.size)]
+    window.Unlock_all()
+    window.Free()
+    return {"ranks_on_node": node.size, "right": all(comm.allgather(read == list(range(node.size))))}
+
+
+def main(part: str) -> None:
+    """Run one part and print its answer from rank 0."""
+    parts: dict[str, Callable[[MPI.Comm], Answer]] = {
+        "ranks": ranks, "horovod": horovod, "windows": windows, "shared": shared
+    }  # fmt: skip
+    answer = parts[part](MPI.COMM_WORLD)
+    if MPI.COMM_WORLD.rank == 0:
+        print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,40 @@
+"""How a run tells the launcher how far it is: lines on standard output that no other output looks like."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from repro.worker import Worker
+
+MARK = "@progress "
+EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: steps of one worker, the world's clock in seconds, the last mini-batch's loss."""
+
+    steps: int
+    num_steps: int
+    clock_s: float
+    loss: float
+
+
+class Reporter:
+    """Prints the progress of one worker, not more often than every half second, and at the end."""
+
+    def __init__(self) -> None:
+        self._last = -EVERY_S
+
+    def __call__(self, worker: "Worker", clock_s: float) -> None:
+        if worker.steps == worker.num_steps or clock_s - self._last >= EVERY_S:
+            self._last = clock_s
+            loss = worker.losses[-1] if worker.losses else math.nan
+            print(MARK + json.dumps(asdict(Progress(worker.steps, worker.num_steps, clock_s, loss))), flush=True)
+
+
+def parse(line: str) -> Progress | None:
+    """Return the progress that a line tells, or None where it is another line."""
+    return Progress(**json.loads(line.removeprefix(MARK))) if line.startswith(MARK) else None

@@ -1,0 +1,7 @@
+"""The papers, one a file: their cells and their claims."""
+
+from repro.papers import demo, swarmsgd
+from repro.papers.paper import Paper
+
+PAPERS: dict[str, Paper] = {paper.key: paper for paper in (swarmsgd.PAPER, demo.PAPER)}
+"""Every paper of the suite by its key. A new paper is a file beside this one and an entry here."""

@@ -1,0 +1,1 @@
+"""From records to verdicts, tables, figures and one HTML page; needs neither torch nor MPI."""

@@ -1,0 +1,131 @@
+"""Which records may be believed. What fails here is reported, and never averaged in."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repro.report.frames import Frames, load
+from repro.runs.record import Record
+from repro.runs.spec import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A record that was left out, and why."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The records that passed, by their runs' keys, with their rows; and what is wrong with the others."""
+
+    records: dict[str, Record]
+    frames: Frames
+    problems: tuple[Problem, ...]
+
+
+def check(records: Iterable[Record]) -> Checked:
+    """Return the records whose folder, tables and sample counts agree with their spec.
+
+    A record is left out when
+    - its folder's name is not the one its spec gives (the spec was edited, or the folder is a copy);
+    - a table is missing, damaged, or has not one row a worker;
+    - samples != steps * workers * batch_size in some row, or the workers' do not add up to the last row's;
+    - it did not take ceil(epochs * N / (workers * batch_size)) steps, where N = samples / epoch;
+    - N is not what most records of the same task say, or there is no most.
+    """
+    problems: list[Problem] = []
+    named: dict[str, Record] = {}
+    for record in records:
+        if record.folder.name == record.run.folder:
+            named[record.run.key] = record
+        else:
+            problems.append(Problem(record.folder.name, _other_name(record)))
+    frames, reasons = load(list(named.values()))
+    readable = {key: record for key, record in named.items() if key not in reasons}
+    epochs, workers = dict(_groups(frames.epochs)), dict(_groups(frames.workers))
+    sizes: dict[str, int] = {}
+    for key, record in readable.items():
+        size = _training_samples(epochs[key])
+        wrong = _wrong_rows(record.run, size, epochs[key], workers[key])
+        if wrong:
+            reasons[key] = wrong
+        else:
+            sizes[key] = size
+    reasons |= _odd_sizes({key: readable[key] for key in sizes}, sizes)
+    problems += [Problem(named[key].run.folder, reason) for key, reason in reasons.items()]
+    good = {key: record for key, record in named.items() if key not in reasons}
+    return Checked(good, frames.only(set(good)), tuple(sorted(problems, key=lambda problem: problem.folder)))
+
+
+def _other_name(record: Record) -> str:
+    if (record.folder.parent / record.run.folder / "run.json").is_file():
+        return f"its key is a duplicate: the same run is recorded in {record.run.folder}"
+    return f"its key does not match its spec, which belongs in {record.run.folder}: edited or renamed"
+
+
+def _groups(table: "pd.DataFrame") -> Iterable[tuple[str, Columns]]:
+    """Yield (key, columns as lists): many times faster than a small DataFrame for each record."""
+    wanted = ("epoch", "samples", "steps", "evaluated_model", "rank")
+    names = [name for name in wanted if name in table.columns]
+    columns = {name: table[name].tolist() for name in names}
+    bounds = table.groupby("key", sort=False).size()
+    start = 0
+    for key, count in bounds.items():
+        yield str(key), {name: values[start : start + count] for name, values in columns.items()}
+        start += count
+
+
+def _training_samples(epochs: Columns) -> int:
+    """Return N = samples / epoch at the last row; 0 where nothing was drawn."""
+    epoch, samples = max(zip(epochs["epoch"], epochs["samples"], strict=True))
+    return round(samples / epoch) if epoch > 0 and math.isfinite(samples) else 0
+
+
+def _wrong_rows(run: Run, size: int, epochs: Columns, workers: Columns) -> str:
+    """Return what is wrong with the rows and their numbers of samples; empty where nothing is."""
+    batch = run.workers * run.batch_size
+    if size == 0:
+        return "no samples were drawn"
+    if "mean" not in epochs["evaluated_model"]:
+        return "epochs.csv has no row of the mean model"
+    if sorted(workers["rank"]) != list(range(run.workers)):
+        return f"workers.csv does not list ranks 0 to {run.workers - 1}"
+    for epoch, samples, steps in zip(epochs["epoch"], epochs["samples"], epochs["steps"], strict=True):
+        if samples != steps * batch:
+            return f"{samples:.0f} samples at epoch {epoch:g} are not {steps:.0f} steps of {batch}"
+        if not math.isclose(epoch * size, samples, rel_tol=1e-6):
+            return f"{samples:.0f} samples at epoch {epoch:g} are not epochs of {size}"
+    drawn, said = sum(workers["samples"]), max(epochs["samples"])
+    if drawn != said:
+        return f"the workers drew {drawn:.0f} samples, the last row says {said:.0f}"
+    steps, expected = max(epochs["steps"]), math.ceil(run.epochs * size / batch)
+    if steps != expected:
+        return f"{steps:.0f} steps, but {run.epochs:g} epochs of {size} samples are {expected} of {batch}"
+    return ""
+
+
+def _odd_sizes(records: dict[str, Record], sizes: dict[str, int]) -> dict[str, str]:
+    by_task: dict[object, list[str]] = defaultdict(list)
+    for key, record in records.items():
+        by_task[record.run.task, record.run.task_config].append(key)
+    odd: dict[str, str] = {}
+    for keys in by_task.values():
+        (most, count), *others = Counter(sizes[key] for key in keys).most_common()
+        tie = bool(others) and others[0][1] == count
+        for key in keys:
+            if tie or sizes[key] != most:
+                odd[key] = f"{sizes[key]} training samples, other records of the same task have " + (
+                    "other numbers" if tie else str(most)
+                )
+    return odd

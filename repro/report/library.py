@@ -1,0 +1,51 @@
+"""Everything the report is made of, read once: the records that may be believed, and the published values."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from repro.report.frames import Frames
+from repro.report.guards import Problem, check
+from repro.report.matching import Matching
+from repro.report.measures import summary
+from repro.report.published import Published, read_published
+from repro.runs.record import Record
+from repro.runs.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Library:
+    """The contents of `results/`, as far as they come from runs and papers.
+
+    Args:
+        records: by their runs' keys.
+        problems: records that were left out.
+        summary: one row a record, see `repro.report.measures`.
+    """
+
+    records: dict[str, Record]
+    problems: tuple[Problem, ...]
+    frames: Frames
+    summary: "pd.DataFrame"
+    matching: Matching
+    published: tuple[Published, ...]
+
+
+def read_library(results: Path) -> Library:
+    """Return what is in `results`.
+
+    Raises:
+        UserError: a record of another schema version, or a table of published values that breaks its schema.
+    """
+    checked = check(Store(results / "runs"))
+    return Library(
+        records=checked.records,
+        problems=checked.problems,
+        frames=checked.frames,
+        summary=summary(checked.frames),
+        matching=Matching(checked.records),
+        published=tuple(read_published(results / "published")),
+    )

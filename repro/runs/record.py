@@ -1,0 +1,77 @@
+"""A Record: what one finished run left, as read back from its folder."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.errors import UserError
+from repro.runs.columns import EPOCH_COLUMNS, SCHEMA_VERSION, WORKER_COLUMNS
+from repro.runs.spec import Run, from_dict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run: `run.json` in memory, the two tables read when first asked for."""
+
+    folder: Path
+    run: Run
+    provenance: dict[str, Any]
+    outcome: dict[str, Any]
+
+    @cached_property
+    def epochs(self) -> "pd.DataFrame":
+        """The per-epoch rows, columns `EPOCH_COLUMNS`; one row for each evaluation point and evaluated model."""
+        return _read_table(self.folder / "epochs.csv", EPOCH_COLUMNS)
+
+    @cached_property
+    def workers(self) -> "pd.DataFrame":
+        """One row a worker, columns `WORKER_COLUMNS`."""
+        return _read_table(self.folder / "workers.csv", WORKER_COLUMNS)
+
+    def curve(self, evaluated_model: str = "mean") -> "pd.DataFrame":
+        """Return the rows of one evaluated model in the order of epochs."""
+        rows = self.epochs
+        return rows[rows["evaluated_model"] == evaluated_model].sort_values("epoch", ignore_index=True)
+
+    def final(self, metric: str, evaluated_model: str = "mean") -> float:
+        """Return `metric` at the last evaluation point."""
+        return float(self.curve(evaluated_model)[metric].iloc[-1])
+
+
+def read(folder: Path) -> Record:
+    """Return the record in `folder`.
+
+    Raises:
+        UserError: no readable run.json, or one of another schema version.
+    """
+    path = folder / "run.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: move the folder away")
+    try:
+        return Record(folder, from_dict(content["run"]), content["provenance"], content["outcome"])
+    except KeyError as error:
+        raise UserError(f"{path} lacks {error}") from None
+
+
+def _read_table(path: Path, columns: tuple[str, ...]) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        # round_trip: the digits written are the number read, so tables made of records are exact
+        table = pd.read_csv(path, float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise UserError(f"{path} lacks the columns {', '.join(missing)}")
+    return table

@@ -1,0 +1,125 @@
+"""A Run: the frozen, hashable description of one training run."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from repro.errors import UserError
+
+Scale = Literal["smoke", "laptop", "paper"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
+
+Options = tuple[tuple[str, Any], ...]
+"""Named options in the order of their names: what a dictionary would hold, but hashable."""
+
+
+def options(**named: Any) -> Options:
+    """Return named options as a sorted, hashable tuple of pairs."""
+    return tuple(sorted(named.items()))
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """The local optimiser: v <- momentum*v + (g + weight_decay*x), x <- x - lr*v (Nesterov: x - lr*(g + momentum*v)).
+
+    `lr` is the reference learning rate; `milestones` are fractions of the run, in (0, 1), after each of which it is
+    multiplied by `decay`.
+    """
+
+    lr: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    milestones: tuple[float, ...] = ()
+    decay: float = 0.1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run. Two runs with equal fields are the same run and share one record.
+
+    Args:
+        algorithm: name of a file in `baselines/`.
+        config: the algorithm's options, where they differ from its defaults.
+        task: name of a task, e.g. `cifar10`.
+        task_config: the task's options.
+        workers: n, the number of workers.
+        batch_size: samples a worker draws for one gradient.
+        epochs: collective passes over the data; a worker takes ceil(epochs * N / (workers * batch_size)) steps.
+        evaluations: number of points, evenly spaced in steps, at which the model is copied for evaluation.
+        partition: how samples are dealt to workers: `iid`, `shards:K` (K class shards a worker), `dirichlet:ALPHA`.
+    """
+
+    algorithm: str
+    task: str
+    workers: int
+    seed: int
+    batch_size: int
+    epochs: float
+    sgd: Sgd
+    scale: Scale
+    config: Options = ()
+    task_config: Options = ()
+    world: Literal["mpi", "simulated"] = "mpi"
+    evaluations: int = 10
+    partition: str = "iid"
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UserError(f"workers must be at least 1, not {self.workers}")
+        if self.batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, not {self.batch_size}")
+        if self.epochs <= 0:
+            raise UserError(f"epochs must be above 0, not {self.epochs}")
+        if self.evaluations < 1:
+            raise UserError(f"evaluations must be at least 1, not {self.evaluations}")
+        if self.scale not in SCALES:
+            raise UserError(f"unknown scale {self.scale!r}; known: {', '.join(SCALES)}")
+
+    def to_json(self) -> str:
+        """Return the run as canonical JSON: sorted keys, no spaces."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits of the SHA-256 of the canonical JSON: the run's identity."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> str:
+        """Name of the run's record folder: readable parts, then the key."""
+        return f"{self.algorithm}-{self.task}-{self.scale}-n{self.workers}-s{self.seed}-{self.key}"
+
+    def replace(self, **changes: Any) -> "Run":
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def from_dict(fields: dict[str, Any]) -> Run:
+    """Return the Run that `dataclasses.asdict`, through JSON or not, made `fields` of.
+
+    Raises:
+        UserError: a field is missing or unknown.
+    """
+    try:
+        sgd = dict(fields["sgd"])
+        sgd["milestones"] = tuple(sgd.get("milestones", ()))
+        parts = {
+            **fields,
+            "sgd": Sgd(**sgd),
+            "config": _as_options(fields.get("config", ())),
+            "task_config": _as_options(fields.get("task_config", ())),
+        }
+        return Run(**parts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"this is not a run spec: {error}") from None
+
+
+def _as_options(pairs: Any) -> Options:
+    return tuple(sorted((str(name), _hashable(value)) for name, value in pairs))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value

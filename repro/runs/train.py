@@ -1,0 +1,87 @@
+"""Trains one run on the ranks of a world: the same program in every world."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from baselines.algorithm import Algorithm
+from repro.worker import Worker
+from repro.worlds.comm import Comm
+
+Progress = Callable[[Worker, float], None]
+"""Called after every step with the worker and the world's clock in seconds."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one worker kept at one of its evaluation points, to be evaluated after the run and off the clock.
+
+    Attributes:
+        model: this worker's share of the model, shape (d,).
+        local_model: its own parameters, shape (d,); the same tensor where the share is the parameters.
+        buffers: its statistics of batch normalisation, shape (b,).
+    """
+
+    steps: int
+    epoch: float
+    samples: int
+    clock_s: float
+    learning_rate: float
+    train_loss: float
+    model: Tensor
+    local_model: Tensor
+    buffers: Tensor
+
+
+@dataclass
+class Trace:
+    """One worker's run."""
+
+    points: list[Point] = field(default_factory=list)
+    clock_s: float = 0.0
+
+
+def train(algorithm: Algorithm, on_step: Progress | None = None) -> Trace:
+    """Run the algorithm to its end and return this worker's evaluation points.
+
+    Workers are not synchronised to be measured: each copies its model when it gets to a point.
+    """
+    worker, comm, trace = algorithm.worker, algorithm.comm, Trace()
+    points = evaluation_steps(worker.num_steps, worker.run.evaluations)
+    with torch.no_grad():  # tasks switch gradients on where they differentiate, and nowhere else
+        while worker.steps < worker.num_steps:
+            lr = worker.lr
+            algorithm.step()
+            if worker.steps in points:
+                clock = comm.now()
+                with comm.off_the_clock():
+                    trace.points.append(_point(algorithm, clock, lr))
+            if on_step is not None:
+                on_step(worker, comm.now())
+    trace.clock_s = comm.now()
+    return trace
+
+
+def evaluation_steps(num_steps: int, evaluations: int) -> frozenset[int]:
+    """Return the steps after which the model is copied: evenly spaced, the last step among them."""
+    return frozenset(math.ceil(num_steps * k / evaluations) for k in range(1, evaluations + 1))
+
+
+def _point(algorithm: Algorithm, clock_s: float, lr: float) -> Point:
+    worker = algorithm.worker
+    share = algorithm.model()
+    model = share.clone()
+    return Point(
+        steps=worker.steps,
+        epoch=worker.epoch,
+        samples=worker.samples,
+        clock_s=clock_s,
+        learning_rate=lr,
+        train_loss=worker.mean_loss(),
+        model=model,
+        local_model=model if share is worker.params else worker.params.clone(),
+        buffers=worker.buffers.clone(),
+    )

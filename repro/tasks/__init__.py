@@ -1,0 +1,113 @@
+"""Tasks by name; importing this package imports neither torch nor scikit-learn."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from repro.errors import UserError
+from repro.tasks.data.folders import DataFolders
+
+if TYPE_CHECKING:
+    from repro.tasks.task import Task
+
+
+def _cifar10(
+    folders: DataFolders,
+    seed: int,
+    *,
+    model: Literal["resnet20", "small"] = "resnet20",
+    augment: bool = True,
+    num_train: int = 50_000,
+    num_test: int = 10_000,
+) -> "Task":
+    from repro.tasks.cifar import Cifar10
+    from repro.tasks.data import cifar10
+
+    return Cifar10(cifar10.load_from(folders), seed, model, augment, num_train, num_test)
+
+
+def _digits(folders: DataFolders, seed: int) -> "Task":
+    from repro.tasks.digits import Digits
+
+    return Digits()
+
+
+def _logistic(
+    folders: DataFolders,
+    seed: int,
+    *,
+    dataset: Literal["synthetic", "a9a", "w8a", "ijcnn1", "ijcnn1.val"] = "synthetic",
+    regularisation: float | None = None,
+) -> "Task":
+    from repro.tasks.data import binary
+    from repro.tasks.logistic import Logistic
+
+    features, labels = binary.synthetic() if dataset == "synthetic" else binary.load(dataset, folders)
+    return Logistic(features, labels, regularisation)
+
+
+def _quadratic(
+    folders: DataFolders,
+    seed: int,
+    *,
+    num_features: int = 20,
+    num_samples: int = 1000,
+    condition: float = 10.0,
+    noise: float = 1.0,
+) -> "Task":
+    from repro.tasks.quadratic import Quadratic
+
+    return Quadratic(num_features, num_samples, condition, noise)
+
+
+TASKS: dict[str, Callable[..., "Task"]] = {
+    "cifar10": _cifar10,
+    "digits": _digits,
+    "logistic": _logistic,
+    "quadratic": _quadratic,
+}
+"""Name to factory; a factory's keyword-only arguments are the task's options."""
+
+
+def make_task(name: str, options: Mapping[str, Any], seed: int, folders: DataFolders | None = None) -> "Task":
+    """Return the task `name` with these options; folders default to those the environment names.
+
+    Raises:
+        UserError: the name, an option or a value is unknown, or the task's data is missing or damaged.
+    """
+    check_options(name, options)
+    return TASKS[name](folders or DataFolders.from_environment(), seed, **options)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Check a task's name and options without loading any data.
+
+    Raises:
+        UserError: the name, an option or a value is unknown.
+    """
+    if name not in TASKS:
+        raise UserError(f"unknown task {name!r}; known: {', '.join(TASKS)}")
+    known = {
+        parameter.name: parameter.annotation
+        for parameter in inspect.signature(TASKS[name]).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    for option, value in options.items():
+        if option not in known:
+            raise UserError(f"task {name} has no option {option!r}; known: {', '.join(known) or 'none'}")
+        if not _fits(value, known[option]):
+            raise UserError(f"task {name}: {option}={value!r} is not {_kind(known[option])}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if isinstance(value, bool):  # a bool is an int in Python, but not as an option
+        return kind is bool
+    return isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))
+
+
+def _kind(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    return {bool: "true or false", int: "a whole number"}.get(kind, "a number")

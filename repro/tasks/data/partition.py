@@ -1,0 +1,141 @@
+"""How samples are dealt to workers."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.errors import UserError
+from repro.tasks.data.draws import generator
+
+
+class Partition(ABC):
+    """Says which samples each worker sees in each epoch, and in which order."""
+
+    @abstractmethod
+    def indices(self, worker: int, epoch: int) -> Tensor:
+        """Return the samples of one worker in one epoch in the order it draws them, int64."""
+
+
+class Iid(Partition):
+    """Every epoch one permutation, shared by all, is dealt like cards: worker r of p gets every p-th sample.
+
+    The deal goes on where the last epoch's stopped: worker r's j-th sample is the (r + p*j)-th of the endless
+    sequence of permutations. So the workers' k-th batches of size b are together the k-th batch of size p*b of a
+    single process, for every k, and no sample is dropped where p does not divide N.
+    """
+
+    def __init__(self, num_samples: int, workers: int, seed: int) -> None:
+        self.num_samples = num_samples
+        self.workers = workers
+        self.seed = seed
+
+    def indices(self, worker: int, epoch: int) -> Tensor:
+        order = generator("order", self.seed, epoch).permutation(self.num_samples)
+        first = (worker - epoch * self.num_samples) % self.workers
+        return torch.from_numpy(order[first :: self.workers].copy())
+
+
+class Fixed(Partition):
+    """Every worker keeps its shard for the whole run and reshuffles it each epoch."""
+
+    def __init__(self, shards: list[np.ndarray], seed: int) -> None:
+        self.shards = shards
+        self.seed = seed
+
+    def indices(self, worker: int, epoch: int) -> Tensor:
+        return torch.from_numpy(generator("order", self.seed, epoch, worker).permutation(self.shards[worker]))
+
+
+@dataclass(frozen=True)
+class PartitionOption:
+    """`iid`, `shards:K` or `dirichlet:ALPHA`, taken apart."""
+
+    kind: str
+    number: float = 0
+
+
+def parse(option: str) -> PartitionOption:
+    """Return the parts of a partition option.
+
+    Raises:
+        UserError: it is unknown or its number is not one.
+    """
+    known = "known: iid, shards:K (K class shards a worker, K >= 1), dirichlet:ALPHA (ALPHA > 0)"
+    kind, colon, number = option.partition(":")
+    try:
+        if kind == "iid" and not colon:
+            return PartitionOption(kind)
+        if kind == "shards" and int(number) >= 1:
+            return PartitionOption(kind, int(number))
+        if kind == "dirichlet" and 0 < float(number) < float("inf"):
+            return PartitionOption(kind, float(number))
+    except ValueError:
+        pass
+    raise UserError(f"unknown partition {option!r}; {known}")
+
+
+def make_partition(option: str, num_samples: int, labels: Tensor | None, workers: int, seed: int) -> Partition:
+    """Return the partition that `option` names.
+
+    Args:
+        option: `iid`, `shards:K` or `dirichlet:ALPHA`.
+        labels: class of every sample, shape (num_samples,); only `iid` does without.
+
+    Raises:
+        UserError: the option is unknown, the task has no classes, or there are too few samples for it.
+    """
+    parsed = parse(option)
+    if num_samples < workers:
+        raise UserError(f"{workers} workers cannot share {num_samples} samples")
+    if parsed.kind == "iid":
+        return Iid(num_samples, workers, seed)
+    if labels is None:
+        raise UserError(f"partition {option!r} needs a task whose samples have classes")
+    random = generator("partition", seed)
+    if parsed.kind == "shards":
+        return Fixed(class_shards(labels.numpy(), workers, int(parsed.number), random), seed)
+    return Fixed(dirichlet_shards(labels.numpy(), workers, parsed.number, random), seed)
+
+
+def class_shards(labels: np.ndarray, workers: int, count: int, random: np.random.Generator) -> list[np.ndarray]:
+    """Return each worker's samples: sorted by class, cut in workers*count shards, `count` random ones a worker.
+
+    This is the deal of McMahan et al. 2017, section 3. The samples within a class are in random order, so that a
+    class cut in two is cut at random.
+
+    Raises:
+        UserError: there are fewer samples than shards.
+    """
+    if workers * count > len(labels):
+        raise UserError(f"{len(labels)} samples cannot be cut in {workers} x {count} shards")
+    order = random.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    shards = np.array_split(order, workers * count)
+    dealt = random.permutation(len(shards)).reshape(workers, count)
+    return [np.concatenate([shards[shard] for shard in row]) for row in dealt]
+
+
+def dirichlet_shards(
+    labels: np.ndarray, workers: int, alpha: float, random: np.random.Generator
+) -> list[np.ndarray]:
+    """Return each worker's samples: every class is split over the workers in proportions from Dirichlet(alpha).
+
+    This is the split of Hsu et al. 2019 turned by class. A worker left with nothing gets one sample of the worker
+    that has most.
+    """
+    parts: list[list[np.ndarray]] = [[] for _ in range(workers)]
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        proportions = random.dirichlet(np.full(workers, alpha))
+        cuts = np.rint(np.cumsum(proportions)[:-1] * len(members)).astype(int)
+        for part, piece in zip(parts, np.split(members, cuts), strict=True):
+            part.append(piece)
+    shards = [np.concatenate(part) for part in parts]
+    for worker in range(workers):
+        if len(shards[worker]) == 0:
+            richest = max(range(workers), key=lambda other: len(shards[other]))
+            shards[worker], shards[richest] = shards[richest][-1:], shards[richest][:-1]
+    return shards

@@ -1,0 +1,56 @@
+"""A worker's endless stream of mini-batches."""
+
+import torch
+from torch import Tensor
+
+from repro.tasks.data.partition import Partition
+
+Piece = tuple[Tensor, int]
+"""Samples (int64 indices) and the epoch they are drawn in."""
+
+
+class BatchStream:
+    """Mini-batches of one worker, going on across the ends of epochs without dropping samples.
+
+    Args:
+        partition: says which samples the worker sees in each epoch.
+        worker: r, the worker.
+        batch_size: b, samples a batch.
+    """
+
+    def __init__(self, partition: Partition, worker: int, batch_size: int) -> None:
+        self.partition = partition
+        self.worker = worker
+        self.batch_size = batch_size
+        self.epoch = 0
+        self.position = 0
+        self._indices = partition.indices(worker, 0)
+
+    def next(self) -> list[Piece]:
+        """Return the next `batch_size` samples: one piece, or more where the batch straddles an epoch's end.
+
+        The pieces are to be made ready each in its own epoch, then put together in this order.
+        """
+        pieces: list[Piece] = []
+        wanted = self.batch_size
+        while wanted > 0:
+            if self.position == len(self._indices):
+                self.epoch += 1
+                self.position = 0
+                self._indices = self.partition.indices(self.worker, self.epoch)
+            taken = self._indices[self.position : self.position + wanted]
+            self.position += len(taken)
+            wanted -= len(taken)
+            if len(taken) > 0:
+                pieces.append((taken, self.epoch))
+        return pieces
+
+    def state(self) -> dict[str, int]:
+        """Return where the stream stands."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state(self, state: dict[str, int]) -> None:
+        """Go on from where `state` was taken."""
+        self.epoch = state["epoch"]
+        self.position = state["position"]
+        self._indices = self.partition.indices(self.worker, self.epoch)

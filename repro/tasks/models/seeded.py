@@ -1,0 +1,13 @@
+"""Initialising a model from a seed of its own."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+
+def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Return the model `make` makes when torch's generator starts from `seed`; its global state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()

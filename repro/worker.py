@@ -1,0 +1,106 @@
+"""A Worker: one rank's own state, and nothing of any other rank's."""
+
+import math
+import time
+from bisect import bisect_right
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from repro.buckets import Buckets, OnBucket
+from repro.flat import flatten
+from repro.optimizer import MomentumSgd
+from repro.runs.spec import Run
+from repro.tasks.data.draws import generator
+from repro.tasks.data.partition import make_partition
+from repro.tasks.data.stream import BatchStream
+from repro.tasks.task import Task
+
+
+class Worker:
+    """Flat parameters, the data stream, the local optimiser and the random streams of one rank.
+
+    Attributes:
+        params: the model, float32, shape (d,).
+        gradient_vector: the last mini-batch's gradient, shape (d,), valid until it is used or drawn again.
+        buffers: statistics of batch normalisation, float32, shape (b,); always local.
+        steps: gradients computed so far.
+        num_steps: gradients this worker computes in the whole run.
+        rng: this worker's own random stream, seeded with (seed, rank).
+        shared_rng: a random stream that is the same on every worker, as long as all draw the same from it.
+    """
+
+    def __init__(self, run: Run, task: Task, rank: int) -> None:
+        self.run, self.task = run, task
+        self.rank, self.size = rank, run.workers
+        # every worker starts from the same point, as all the papers assume
+        self.model = flatten(task.new_model(run.seed))
+        self.params, self.buffers = self.model.params, self.model.buffers
+        self.gradient_vector = self.model.gradient
+        self.optimizer = MomentumSgd(run.sgd, self.params, self.model.decays)
+        partition = make_partition(run.partition, task.num_samples, task.labels, run.workers, run.seed)
+        self.batches = BatchStream(partition, rank, run.batch_size)
+        self.rng = generator("worker", run.seed, rank)
+        self.shared_rng = generator("all workers", run.seed)
+        self.steps = 0
+        self.num_steps = math.ceil(run.epochs * task.num_samples / (run.workers * run.batch_size))
+        self.gradient_s = 0.0
+        self.losses: list[float] = []
+
+    @property
+    def samples(self) -> int:
+        """Samples drawn by all workers so far: exact where workers step together, size * own samples otherwise."""
+        return self.steps * self.size * self.run.batch_size
+
+    @property
+    def epoch(self) -> float:
+        """Collective passes over the training data so far."""
+        return self.samples / self.task.num_samples
+
+    @property
+    def lr(self) -> float:
+        """The scheduled learning rate: it falls by `decay` at each milestone, a fraction of the collective samples."""
+        sgd = self.run.sgd
+        return sgd.lr * sgd.decay ** bisect_right(sgd.milestones, self.steps / self.num_steps)
+
+    def gradient(self, on_bucket: OnBucket | None = None) -> Tensor:
+        """Draw the next mini-batch and return the gradient of its mean loss at `params`, shape (d,).
+
+        Args:
+            on_bucket: called during the backward pass with views of the gradient vector, each as soon as it is final
+                and together covering it, so that communication overlaps with the rest of the pass. A task whose
+                gradient is not computed by autograd hands it out whole.
+        """
+        start = time.perf_counter()
+        batch = self._next_batch()
+        if on_bucket is not None:
+            self._buckets.open(on_bucket)
+        loss = self.task.loss_and_gradient(self.model.module, batch, self.gradient_vector)
+        if on_bucket is not None:
+            self._buckets.close()
+        self.losses.append(loss)
+        self.steps += 1
+        self.gradient_s += time.perf_counter() - start
+        return self.gradient_vector
+
+    def direction(self) -> Tensor:
+        """Return the local optimiser's direction for the next mini-batch, shape (d,): the gradient with weight decay
+        and momentum, whose lr-fold is to be subtracted from the parameters."""
+        return self.optimizer.direction(self.params, self.gradient())
+
+    def mean_loss(self) -> float:
+        """Return the mean of the mini-batch losses since the last call; nan where there were none."""
+        losses, self.losses = self.losses, []
+        return sum(losses) / len(losses) if losses else math.nan
+
+    @cached_property
+    def _buckets(self) -> Buckets:
+        return Buckets(self.model)
+
+    def _next_batch(self) -> tuple[Tensor, Tensor]:
+        pieces = [self.task.batch(indices, epoch) for indices, epoch in self.batches.next()]
+        if len(pieces) == 1:
+            return pieces[0]
+        inputs, targets = zip(*pieces, strict=True)
+        return torch.cat(inputs), torch.cat(targets)
