@@ -31,7 +31,7 @@ Order = Literal["combine-then-adapt", "adapt-then-combine"]
 
 
 @dataclass(frozen=True)
-class Config:
+class DPSGDConfig:
     """Options; the defaults are the paper's."""
 
     topology: str = "ring"
@@ -45,9 +45,9 @@ class Config:
 class DPSGD(Algorithm):
     """Every worker averages with its neighbours in the graph in every step."""
 
-    Config = Config
+    Config = DPSGDConfig
 
-    def __init__(self, worker: Worker, comm: Comm, config: Config) -> None:
+    def __init__(self, worker: Worker, comm: Comm, config: DPSGDConfig) -> None:
         super().__init__(worker, comm, config)
         graph = topology(config.topology, comm.size)
         self.neighbours = sorted(graph[comm.rank])

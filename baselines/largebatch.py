@@ -21,7 +21,7 @@ from repro.worlds.comm import Pending
 
 
 @dataclass(frozen=True)
-class Config:
+class LargeBatchConfig:
     """Options; the defaults are the paper's.
 
     Args:
@@ -42,7 +42,7 @@ class Config:
 class LargeBatch(Algorithm):
     """Synchronous SGD on the union of the workers' mini-batches."""
 
-    Config = Config
+    Config = LargeBatchConfig
     allreduces = True
 
     def step(self) -> None:

@@ -35,7 +35,7 @@ Distribution = Literal["fixed", "geometric"]
 
 
 @dataclass(frozen=True)
-class Config:
+class SwarmConfig:
     """Options.
 
     Args:
@@ -58,10 +58,10 @@ class Config:
 class Swarm(Algorithm):
     """Pairwise averaging after H local steps."""
 
-    Config = Config
+    Config = SwarmConfig
     state = ("meeting_steps", "partner")
 
-    def __init__(self, worker: Worker, comm: Comm, config: Config) -> None:
+    def __init__(self, worker: Worker, comm: Comm, config: SwarmConfig) -> None:
         super().__init__(worker, comm, config)
         self.graph = topology(config.topology, comm.size)
         self.meeting_steps = np.zeros(comm.size, dtype=np.int64)  # each node's step count at its next meeting

@@ -11,6 +11,7 @@ from repro.launch.display import display, duration
 from repro.launch.local import RunFailed, launch
 from repro.launch.plan import PlannedRun, cells_of, plan
 from repro.papers import PAPERS
+from repro.papers.paper import Recipe
 from repro.runs.record import Record
 from repro.runs.spec import Scale
 from repro.runs.store import Store
@@ -39,10 +40,7 @@ def campaign(
     store = Store(results / "runs")
     cells = cells_of(names, PAPERS.values())
     if changes:
-        cells = [
-            replace(cell, recipe=lambda s, k, w, recipe=cell.recipe: changed(recipe(s, k, w), changes))
-            for cell in cells
-        ]
+        cells = [replace(cell, recipe=_changed(cell.recipe, changes)) for cell in cells]
     cost = Cost(store)
     runs = plan(cells, scale, seeds, workers, store, cost)
     for planned in runs:
@@ -73,6 +71,10 @@ def campaign(
     return failed
 
 
+def _changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    return lambda scale, seed, workers: changed(recipe(scale, seed, workers), changes)
+
+
 def find_cifar10(folder: Path | None) -> Path:
     """Return the folder of CIFAR-10, downloaded if need be, every file checked.
 
@@ -96,9 +98,7 @@ def _announce(runs: list[PlannedRun], to_do: list[PlannedRun]) -> None:
         seeds = ",".join(str(m.run.seed) for m in members)
         left = [m for m in members if not m.done]
         note = f"about {duration(sum(m.seconds for m in left))}" if left else "done"
-        print(
-            f"  {label:<28} {first.task:<9} n={first.workers:<3} {first.epochs:g} epochs, seeds {seeds}: {note}"
-        )
+        print(f"  {label:<28} {first.task:<9} n={first.workers:<3} {first.epochs:g} epochs, seeds {seeds}: {note}")
     total = duration(sum(planned.seconds for planned in to_do))
     print(f"{len(runs)} runs at scale {runs[0].run.scale}, {done} done, {len(to_do)} to make: about {total}")
 

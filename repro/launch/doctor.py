@@ -1,4 +1,4 @@
-"""`repro doctor`: says what of Python, MPI, Horovod, memory, data and GPU works here, and how to mend the rest."""
+"""`repro doctor`: says what of MPI, Horovod, memory, data and GPU works here, and how to mend the rest."""
 
 import functools
 import json
@@ -18,6 +18,8 @@ TIMEOUT_S = 120.0  # four ranks that import torch from a cold disk
 SHM_BYTES = 512 << 20  # four ranks that exchange ResNet-50, 102 MB each, through shared memory
 
 SET_UP_AGAIN = "rm -r .venv && make setup"
+OTHER_MPI = "use another MPI, for instance Open MPI 5"
+STYLES = {"ok": "green", "problem": "red", "note": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ def main() -> int:
     failed = 0
     for check in _outcomes():
         failed += check.required and not check.ok
-        word, style = ("ok", "green") if check.ok else ("problem", "red") if check.required else ("note", "yellow")
-        fix = f"; fix: {check.fix}" if check.fix else ""
-        console.print(Text.assemble((f"{word:8}", style), f"{check.name:18}", check.found, (fix, "bold")))
+        word = "ok" if check.ok else "problem" if check.required else "note"
+        fix = (f"; fix: {check.fix}" if check.fix else "", "bold")
+        console.print(Text.assemble((f"{word:8}", STYLES[word]), f"{check.name:18}", check.found, fix))
     return 1 if failed else 0
 
 
@@ -81,8 +83,6 @@ def _outcomes() -> Iterator[Check]:
 
 
 def _python() -> str:
-    if sys.version_info < (3, 11):
-        raise Problem(f"{platform.python_version()}, too old", "put Python 3.11 or later first on PATH, " + SET_UP_AGAIN)
     return f"{platform.python_version()} in {sys.prefix}"
 
 
@@ -107,7 +107,7 @@ def _mpirun() -> str:
 def _thread_level() -> str:
     level = _probe("ranks")["thread_level"]
     if level != "multiple":
-        raise Problem(f"{level}; Horovod's thread and ours call MPI at once", "use an MPI built with thread support")
+        raise Problem(f"only {level}; Horovod's thread and ours call MPI at once", OTHER_MPI)
     return str(level)
 
 
@@ -115,7 +115,7 @@ def _oversubscription() -> str:
     cores = mpi_env.available_cores()
     variables = mpi_env.environment(RANKS, cores)
     version = mpi_env.library_version()
-    switch = "PRTE_MCA_rmaps_default_mapping_policy" if "v5" in version else "OMPI_MCA_rmaps_base_oversubscribe"
+    switch = mpi_env.OVERSUBSCRIBE_5 if " v5" in version else mpi_env.OVERSUBSCRIBE_4
     if not version.startswith("Open MPI"):
         how = "this MPI needs no switch"
     elif switch in variables:
@@ -127,10 +127,12 @@ def _oversubscription() -> str:
 
 def _horovod() -> str:
     answer = _probe("horovod")
-    about = f"{answer['version']} with torch {answer['torch']}, built with {' and '.join(answer['built_with'])}"
-    if answer["controller"] != "mpi" or not answer["same_ranks"]:
-        found = f"{about}: its controller is {answer['controller']} and its ranks are not mpi4py's"
-        raise Problem(found, f"unset HOROVOD_CONTROLLER, or {SET_UP_AGAIN}")
+    built_with = " and ".join(answer["built_with"])
+    about = f"{answer['version']} with torch {answer['torch']}, built with {built_with}"
+    if answer["controller"] != "mpi":
+        raise Problem(f"{about}: its controller is not mpi", "unset HOROVOD_CONTROLLER")
+    if not answer["same_ranks"]:
+        raise Problem(f"{about}: its ranks are not mpi4py's", SET_UP_AGAIN)
     if not answer["right"]:
         raise Problem(f"{about}: the mean over {RANKS} ranks is wrong", SET_UP_AGAIN)
     return f"{about}; controller mpi on mpi4py's communicator, mean over {RANKS} ranks right"
@@ -138,14 +140,14 @@ def _horovod() -> str:
 
 def _windows() -> str:
     if wrong := _probe("windows")["wrong"]:
-        raise Problem(f"{', '.join(wrong)} gave wrong values", "use another MPI, for instance Open MPI 5")
+        raise Problem(f"{', '.join(wrong)} gave wrong values", OTHER_MPI)
     return f"lock, put, get, fetch-and-op and compare-and-swap between {RANKS} ranks right"
 
 
 def _shared_windows() -> str:
     answer = _probe("shared")
     if not answer["right"]:
-        raise Problem("ranks read wrong values", "use another MPI, for instance Open MPI 5")
+        raise Problem("ranks read wrong values", OTHER_MPI)
     return f"{answer['ranks_on_node']} ranks read each other's memory"
 
 
@@ -153,7 +155,8 @@ def _shared_memory() -> str:
     status = os.statvfs("/dev/shm")
     free = status.f_bavail * status.f_frsize
     if free < SHM_BYTES:
-        raise Problem(f"only {free >> 20} MB free", f"give the container at least {SHM_BYTES >> 20} MB (--shm-size)")
+        fix = f"give the container at least {SHM_BYTES >> 20} MB (--shm-size)"
+        raise Problem(f"only {free >> 20} MB free", fix)
     return f"{free >> 20} MB free"
 
 
@@ -194,7 +197,8 @@ def _answer(part: str) -> dict[str, Any] | Problem:
     except UserError as error:
         return Problem(str(error), SET_UP_AGAIN)
     variables = os.environ | mpi_env.environment(RANKS, mpi_env.available_cores())
-    process = subprocess.Popen(ranks, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(ranks, env=variables, text=True, stdout=pipe, stderr=pipe)
     try:
         out, err = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -11,16 +11,20 @@ from pathlib import Path
 
 from repro.errors import UserError
 
-# Versions that gave wrong results where this suite was developed, and what went wrong.
+OVERSUBSCRIBE_5 = "PRTE_MCA_rmaps_default_mapping_policy"
+OVERSUBSCRIBE_4 = "OMPI_MCA_rmaps_base_oversubscribe"
+
+# Versions that went wrong where this suite was made, as the library and as `mpirun --version` print them.
 _REFUSED = {
     r"Open MPI\)? v?4\.1\.4\b": "its compare-and-swap on a window crashes",
-    r"MPICH Version:\s*4\.0\.2\b|^HYDRA.*\n\s*Version:\s*4\.0\.2\b": "its fence after a put hangs or leaves wrong data",
+    r"(MPICH|HYDRA[^\n]*\n)\s*Version:\s*4\.0\.2\b": "its fence after a put hangs or leaves wrong data",
 }
 
 
 def mpirun() -> Path:
-    """Return the mpirun of this Python's environment, else the one on PATH; raises UserError if there is none."""
-    beside = Path(sys.executable).parent / "mpirun"  # not resolved: .venv/bin/python is a link out of the environment
+    """Return the mpirun beside this Python, else the one on PATH; raises UserError if there is none."""
+    # The path is not resolved, since an environment's python is a link that leads out of it.
+    beside = Path(sys.executable).parent / "mpirun"
     if beside.is_file():
         return beside
     if found := shutil.which("mpirun"):
@@ -30,9 +34,12 @@ def mpirun() -> Path:
 
 @functools.cache
 def library_version() -> str:
-    """Return the first line that the MPI library says about itself; raises UserError if mpi4py cannot load it."""
-    code = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
-    probe = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    """Return name and version of the MPI library; raises UserError if mpi4py cannot load it."""
+    code = (
+        "import mpi4py; mpi4py.rc.initialize = False\n"  # asking does not need a running MPI
+        "from mpi4py import MPI; print(MPI.Get_library_version())"
+    )
+    probe = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     if probe.returncode:
         reason = (probe.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"mpi4py cannot load an MPI library ({reason}); run `make setup`")
@@ -65,31 +72,32 @@ def environment(ranks: int, cores: int) -> dict[str, str]:
         "OMPI_MCA_osc": "^ucx",
         # Ranks share the cores; a thread pool as wide as the machine in every rank would fight the others.
         "OMP_NUM_THREADS": str(max(1, cores // ranks)),
-        # We bucket gradients ourselves. What Horovod fuses depends on timing, and so would the order of the sum.
+        # We bucket gradients ourselves. What Horovod fuses depends on timing; so would the order of the sum.
         "HOROVOD_FUSION_THRESHOLD": "0",
-        # Milliseconds between two looks at the queue. The default 1 adds about 0.7 ms to every small all-reduce;
-        # below 0.1 nothing is gained, and 0.1 costs the computing threads nothing measurable.
+        # Milliseconds between two looks at the queue. The default 1 adds about 0.7 ms to every small
+        # all-reduce; below 0.1 nothing is gained, and 0.1 costs the computing threads nothing measurable.
         "HOROVOD_CYCLE_TIME": "0.1",
         # The wheel has Gloo too; mpi4py and Horovod are to share MPI's ranks and MPI's sums.
         "HOROVOD_CONTROLLER": "mpi",
         "HOROVOD_CPU_OPERATIONS": "mpi",
-        # Seconds until a rank missing from an all-reduce is named, and until the run is ended rather than left to hang.
+        # Seconds until a rank missing from an all-reduce is named, and until the run is ended.
         "HOROVOD_STALL_CHECK_TIME_SECONDS": "60",
         "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": "600",
         # MPI and Horovod read it; bare containers and schedulers do not always set it.
         "HOME": str(Path.home()),
     }
     if ranks > cores:
-        wanted["OMPI_MCA_mpi_yield_when_idle"] = "1"  # a waiting rank polls; let the rank it waits for have the core
+        # A waiting rank polls; let the rank it waits for have the core.
+        wanted["OMPI_MCA_mpi_yield_when_idle"] = "1"
     if "SLURM_JOB_ID" not in os.environ:
-        # A laptop's slots are its physical cores, so even ranks <= cores can need this. In a Slurm allocation the
-        # slots are what was asked for, and the switch breaks Open MPI's mapping over nodes.
-        wanted["PRTE_MCA_rmaps_default_mapping_policy"] = ":oversubscribe"  # Open MPI 5
-        wanted["OMPI_MCA_rmaps_base_oversubscribe"] = "1"  # Open MPI 4
+        # A laptop's slots are its physical cores, so even ranks <= cores can need this. In a Slurm allocation
+        # the slots are what was asked for, and the switch breaks Open MPI's mapping over nodes.
+        wanted[OVERSUBSCRIBE_5] = ":oversubscribe"
+        wanted[OVERSUBSCRIBE_4] = "1"
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
 
 
 def command(ranks: int, argv: Sequence[str]) -> list[str]:
-    """Return the mpirun command line that starts `argv` on `ranks` ranks; raises UserError if there is no mpirun."""
+    """Return the command line that starts `argv` on `ranks` ranks; raises UserError if there is no mpirun."""
     # Unbound, since bound ranks of two runs at once would all sit on the first cores.
     return [str(mpirun()), "--bind-to", "none", "-n", str(ranks), *argv]

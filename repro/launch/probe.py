@@ -1,4 +1,4 @@
-"""What `repro doctor` starts under mpirun: tries one part of MPI on all ranks and prints what came out as JSON.
+"""What `repro doctor` starts under mpirun: tries one part of MPI and prints what came out as JSON.
 
 Usage: mpirun -n N python -m mpi4py -m repro.launch.probe ranks|horovod|windows|shared
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
+from numpy.typing import NDArray
 
 Answer = dict[str, Any]
 _LEVELS = {
@@ -20,13 +21,13 @@ _LEVELS = {
 }
 
 
-def ranks(comm: MPI.Comm) -> Answer:
+def ranks(comm: MPI.Intracomm) -> Answer:
     """Return the size that each rank sees and the thread level."""
     return {"sizes": comm.allgather(comm.size), "thread_level": _LEVELS[MPI.Query_thread()]}
 
 
-def horovod(comm: MPI.Comm) -> Answer:
-    """Return how Horovod is built and whether its all-reduce on mpi4py's communicator gives the mean over ranks."""
+def horovod(comm: MPI.Intracomm) -> Answer:
+    """Return how Horovod is built and whether its all-reduce on mpi4py's communicator gives the mean."""
     import horovod as package
     import horovod.torch as hvd
     import torch
@@ -34,11 +35,12 @@ def horovod(comm: MPI.Comm) -> Answer:
     hvd.init(comm=comm)
     mean = hvd.allreduce(torch.full((1000,), float(comm.rank)), op=hvd.Average)
     right = bool((mean == (comm.size - 1) / 2).all())
+    built = {"mpi": hvd.mpi_built(), "gloo": hvd.gloo_built()}
     answer = {
         "version": package.__version__,
         "torch": torch.__version__,
         "controller": "mpi" if hvd.mpi_enabled() else "gloo",
-        "built_with": [name for name, built in (("mpi", hvd.mpi_built()), ("gloo", hvd.gloo_built())) if built],
+        "built_with": [name for name in built if built[name]],
         "same_ranks": all(comm.allgather((hvd.rank(), hvd.size()) == (comm.rank, comm.size))),
         "right": all(comm.allgather(right)),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
@@ -47,12 +49,16 @@ def horovod(comm: MPI.Comm) -> Answer:
     return answer
 
 
-def windows(comm: MPI.Comm) -> Answer:
-    """Return which one-sided operations went wrong: each rank uses the window of the next one, and all that of rank 0."""
+def _words(memory: MPI.buffer) -> NDArray[np.int64]:
+    return np.asarray(memory.cast("q"))
+
+
+def windows(comm: MPI.Intracomm) -> Answer:
+    """Return which one-sided operations went wrong on the window of the next rank and on that of rank 0."""
     word = np.dtype(np.int64).itemsize
     window = MPI.Win.Allocate(3 * word, word, comm=comm)
     window.Lock(comm.rank, MPI.LOCK_EXCLUSIVE)
-    np.frombuffer(window, np.int64)[:] = 0
+    _words(window.tomemory())[:] = 0
     window.Unlock(comm.rank)
     comm.Barrier()
 
@@ -78,17 +84,18 @@ def windows(comm: MPI.Comm) -> Answer:
     return {"wrong": [name for name, right in passed.items() if not right]}
 
 
-def shared(comm: MPI.Comm) -> Answer:
+def shared(comm: MPI.Intracomm) -> Answer:
     """Return how many ranks share this node's memory and whether each reads what the others wrote."""
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    assert isinstance(node, MPI.Intracomm)
     word = np.dtype(np.int64).itemsize
     window = MPI.Win.Allocate_shared(word, word, comm=node)
     window.Lock_all()
-    np.frombuffer(window, np.int64)[0] = node.rank
+    _words(window.tomemory())[0] = node.rank
     window.Sync()
     node.Barrier()
     window.Sync()
-    read = [int(np.frombuffer(window.Shared_query(rank)[0], np.int64)[0]) for rank in range(node.size)]
+    read = [int(_words(window.Shared_query(rank)[0])[0]) for rank in range(node.size)]
     window.Unlock_all()
     window.Free()
     return {"ranks_on_node": node.size, "right": all(comm.allgather(read == list(range(node.size))))}
@@ -96,7 +103,7 @@ def shared(comm: MPI.Comm) -> Answer:
 
 def main(part: str) -> None:
     """Run one part and print its answer from rank 0."""
-    parts: dict[str, Callable[[MPI.Comm], Answer]] = {
+    parts: dict[str, Callable[[MPI.Intracomm], Answer]] = {
         "ranks": ranks, "horovod": horovod, "windows": windows, "shared": shared
     }  # fmt: skip
     answer = parts[part](MPI.COMM_WORLD)

@@ -41,7 +41,14 @@ CELLS = (
         ("demo",),
     ),
     Cell(DPSGD, "D-PSGD on the ring", "D-PSGD ring", "Lian et al. 2017", digits("dpsgd"), ("demo",)),
-    Cell(SWARM, "SwarmSGD, blocking, H = 2", "SwarmSGD H=2", "Nadiradze et al. 2021", digits("swarm"), ("demo",)),
+    Cell(
+        SWARM,
+        "SwarmSGD, blocking, H = 2",
+        "SwarmSGD H=2",
+        "Nadiradze et al. 2021",
+        digits("swarm"),
+        ("demo",),
+    ),
 )
 
 

@@ -18,7 +18,7 @@ from repro.papers.measures import (
     top1,
 )
 from repro.papers.paper import Cell, Claim, Evidence, Paper, Recipe
-from repro.report.statistics import Finding, at_least, at_most, difference, exact, mean, ratio, within
+from repro.report.statistics import Finding, at_least, at_most, difference, exact, ratio, within
 from repro.runs.spec import Options, Run, Scale, Sgd, options
 
 MULTIPLIER = 1.4
@@ -39,7 +39,12 @@ class Setting:
 
 SETTINGS: dict[Scale, Setting] = {
     "smoke": Setting(
-        options(model="small", num_train=2000, num_test=500), 4, batch_size=16, lr=0.0125, epochs=2, evaluations=2
+        options(model="small", num_train=2000, num_test=500),
+        4,
+        batch_size=16,
+        lr=0.0125,
+        epochs=2,
+        evaluations=2,
     ),
     "laptop": Setting(options(model="small"), 4, batch_size=64, lr=0.05, epochs=8, evaluations=12),
     "paper": Setting(options(model="resnet20"), 8, batch_size=128, lr=0.1, epochs=200, evaluations=40),
@@ -82,12 +87,29 @@ SWARM_H1, SWARM_H4, DPSGD = "cifar10-swarm-h1", "cifar10-swarm-h4", "cifar10-dps
 
 CELLS = (
     Cell(
-        SGD, "Sequential SGD, one worker", "SGD", "table 1", cifar10("largebatch", workers=1, reference_batch=0), ("cifar",)
+        SGD,
+        "Sequential SGD, one worker",
+        "SGD",
+        "table 1",
+        cifar10("largebatch", workers=1, reference_batch=0),
+        ("cifar",),
     ),
     Cell(
-        LBSGD, "Large-batch SGD on Horovod", "LB-SGD", "table 1", cifar10("largebatch", reference_batch=128), ("cifar",)
+        LBSGD,
+        "Large-batch SGD on Horovod",
+        "LB-SGD",
+        "table 1",
+        cifar10("largebatch", reference_batch=128),
+        ("cifar",),
     ),
-    Cell(DPSGD, "D-PSGD on the complete graph", "D-PSGD", "section 5", cifar10("dpsgd", topology="complete"), ("cifar",)),
+    Cell(
+        DPSGD,
+        "D-PSGD on the complete graph",
+        "D-PSGD",
+        "section 5",
+        cifar10("dpsgd", topology="complete"),
+        ("cifar",),
+    ),
     Cell(
         SWARM,
         "SwarmSGD, blocking, H = 4, 1.4 times the epochs",

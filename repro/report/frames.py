@@ -38,9 +38,7 @@ def load(records: Sequence[Record]) -> tuple[Frames, dict[str, str]]:
     return frames.only({record.run.key for record in records} - set(damaged)), damaged
 
 
-def _stack(
-    records: Sequence[Record], name: str, columns: tuple[str, ...], damaged: dict[str, str]
-) -> "pd.DataFrame":
+def _stack(records: Sequence[Record], name: str, columns: tuple[str, ...], damaged: dict[str, str]) -> "pd.DataFrame":
     import numpy as np
     import pandas as pd
 

@@ -10,9 +10,15 @@ from repro.runs.record import Record
 
 @dataclass(frozen=True)
 class Series:
-    """One method in a table or figure: its label and its records, in the order of their seeds."""
+    """One method in a table or figure, with its records in the order of their seeds.
+
+    Args:
+        label: its name here; the method's, with the paper's where two of the panel's series would have the same.
+        method: the label of its cell, which decides how it is drawn.
+    """
 
     label: str
+    method: str
     records: tuple[Record, ...]
 
     @property
@@ -34,15 +40,20 @@ class Panel:
         """A name for its files, e.g. `cifar-laptop`."""
         return f"{self.group}-{self.setting.suffix}"
 
+    @property
+    def methods(self) -> dict[str, str]:
+        """The method of each series by its label."""
+        return {series.label: series.method for series in self.series}
 
-def groups(papers: Mapping[str, Paper]) -> dict[str, tuple[Cell, ...]]:
+
+def groups(papers: Mapping[str, Paper]) -> dict[str, tuple[tuple[Paper, Cell], ...]]:
     """Return the cells of each group in the order of the papers; cells without one are grouped by paper."""
-    found: dict[str, list[Cell]] = {}
+    found: dict[str, list[tuple[Paper, Cell]]] = {}
     for paper in papers.values():
         for cell in paper.cells:
             for group in cell.groups or (paper.key,):
-                found.setdefault(group, []).append(cell)
-    return {group: tuple(cells) for group, cells in found.items()}
+                found.setdefault(group, []).append((paper, cell))
+    return {group: tuple(members) for group, members in found.items()}
 
 
 def panels(papers: Mapping[str, Paper], matching: Matching) -> Iterator[Panel]:
@@ -50,11 +61,21 @@ def panels(papers: Mapping[str, Paper], matching: Matching) -> Iterator[Panel]:
 
     Two cells with the same label and the same runs, of two papers, are one series.
     """
-    for group, cells in groups(papers).items():
+    for group, members in groups(papers).items():
         for setting in matching.settings:
-            if matching.is_own(cells, setting):
-                continue
-            series = dict.fromkeys(Series(cell.label, matching.records(cell, setting)) for cell in cells)
-            filled = tuple(one for one in series if one.records)
-            if filled:
-                yield Panel(group, setting, filled)
+            if not matching.is_own(tuple(cell for _, cell in members), setting):
+                series = _series(members, setting, matching)
+                if series:
+                    yield Panel(group, setting, series)
+
+
+def _series(members: tuple[tuple[Paper, Cell], ...], setting: Setting, matching: Matching) -> tuple[Series, ...]:
+    found: dict[str, Series] = {}
+    for paper, cell in members:
+        records = matching.records(cell, setting)
+        label = cell.label
+        if label in found and found[label].records != records:
+            label = f"{cell.label} ({paper.title})"
+        if records and label not in found:
+            found[label] = Series(label, cell.label, records)
+    return tuple(found.values())

@@ -99,6 +99,8 @@ def _wrong_rows(run: Run, size: int, epochs: Columns, workers: Columns) -> str:
         return "no samples were drawn"
     if "mean" not in epochs["evaluated_model"]:
         return "epochs.csv has no row of the mean model"
+    if len(set(zip(epochs["steps"], epochs["evaluated_model"], strict=True))) != len(epochs["steps"]):
+        return "epochs.csv has two rows of one model at one step"
     if sorted(workers["rank"]) != list(range(run.workers)):
         return f"workers.csv does not list ranks 0 to {run.workers - 1}"
     for epoch, samples, steps in zip(epochs["epoch"], epochs["samples"], epochs["steps"], strict=True):

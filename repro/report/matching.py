@@ -21,9 +21,7 @@ class Setting:
     @property
     def suffix(self) -> str:
         """The part of a file's name that tells settings apart, e.g. `laptop` or `laptop-simulated-n2`."""
-        parts = (
-            [self.scale] + [self.world] * (self.world != "mpi") + [f"n{self.workers}"] * bool(self.workers)
-        )
+        parts = [self.scale] + [self.world] * (self.world != "mpi") + [f"n{self.workers}"] * bool(self.workers)
         return "-".join(parts)
 
 
@@ -65,11 +63,12 @@ class Matching:
         return tuple(found)
 
     def is_own(self, cells: tuple[Cell, ...], setting: Setting) -> bool:
-        """Whether a setting with a number of workers has just the records of the cells' own numbers."""
+        """Whether a setting with a number of workers has only records that the cells' own numbers have too."""
+        if setting.workers is None:
+            return False
         own = Setting(setting.scale, setting.world)
-        return setting.workers is not None and all(
-            self.records(cell, setting) in ((), self.records(cell, own)) for cell in cells
-        )
+        known = {record.run for cell in cells for record in self.records(cell, own)}
+        return all(record.run in known for cell in cells for record in self.records(cell, setting))
 
     def evidence(self, paper: Paper, names: tuple[str, ...], setting: Setting) -> Evidence:
         """Return the records of the cells with the seeds that all of them have; empty where there is none."""

@@ -57,9 +57,7 @@ class Published:
         """The value in words, e.g. `SwarmSGD, CIFAR-10, 8 workers: test_top1_percent = 91.79 percent`."""
         nodes = f"{self.workers} worker{'s' * (self.workers > 1)}" if self.workers else ""
         setting = ", ".join(part for part in (self.method, self.dataset, self.model, nodes) if part)
-        relation = {"at most": "at most ", "at least": "at least ", "approximate": "about "}.get(
-            self.spread, ""
-        )
+        relation = {"at most": "at most ", "at least": "at least ", "approximate": "about "}.get(self.spread, "")
         return f"{setting}: {self.metric} {relation or '= '}{self.value:g} {self.unit}".strip()
 
 

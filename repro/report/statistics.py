@@ -183,12 +183,8 @@ def decide(finding: Finding) -> Verdict:
         return Verdict("inconclusive", f"{interval.n} seed has no interval, {more} more would give one", more)
     needed = more_seeds(finding)
     if needed is None:
-        return Verdict(
-            "inconclusive", f"the interval crosses the region's edge; needs over {HOPELESS} more seeds"
-        )
-    return Verdict(
-        "inconclusive", f"the interval crosses the region's edge; needs {needed} more seeds", needed
-    )
+        return Verdict("inconclusive", f"the interval crosses the region's edge; needs over {HOPELESS} more seeds")
+    return Verdict("inconclusive", f"the interval crosses the region's edge; needs {needed} more seeds", needed)
 
 
 def more_seeds(finding: Finding) -> int | None:

@@ -79,9 +79,7 @@ def shown(interval: Interval | None, measure: Measure) -> str:
         return ""
     if interval.diverged:
         return f"{interval.diverged} of {interval.n} diverged"
-    estimate, low, high = (
-        f"{x:,.{measure.decimals}f}" for x in (interval.estimate, interval.low, interval.high)
-    )
+    estimate, low, high = (f"{x:,.{measure.decimals}f}" for x in (interval.estimate, interval.low, interval.high))
     return estimate if math.isinf(interval.low) or low == high else f"{estimate} [{low}, {high}]"
 
 
@@ -115,8 +113,16 @@ def _write_csv(path: Path, rows: Sequence[Row]) -> None:
         for row in rows:
             numbers = [x for m in columns for x in _numbers(row.measures[m.name])]
             writer.writerow(
-                [row.series.label, row.scale, row.world, row.workers, row.engine]
-                + [" ".join(map(str, row.seeds)), " ".join(row.series.keys), *numbers]
+                [
+                    row.series.label,
+                    row.scale,
+                    row.world,
+                    row.workers,
+                    row.engine,
+                    " ".join(map(str, row.seeds)),
+                    " ".join(row.series.keys),
+                    *numbers,
+                ]
             )
 
 

@@ -30,8 +30,9 @@ class Judgement:
     """One row of `verdicts.csv`, whose columns are these fields up to `note`.
 
     `scale` and `world` are empty where nothing was attempted; `seeds` are those the finding rests on; `note`
-    gives the reason for the word, and whatever else must be known to read it. `records` are the keys of the runs
-    behind it, and `workers` is set where they were run on another number of workers than the cells' own.
+    gives the reason for the word, and whatever else must be known to read it. `records` are the keys of the
+    runs behind it; `workers` is set where they ran on another number of workers than the cells' own; `published`
+    is the value where one is judged.
     """
 
     paper: str
@@ -54,9 +55,10 @@ class Judgement:
     note: str
     records: tuple[str, ...] = ()
     workers: int | None = None
+    published: Published | None = None
 
 
-COLUMNS = tuple(field.name for field in fields(Judgement))[:-2]
+COLUMNS = tuple(field.name for field in fields(Judgement))[:-3]
 
 
 @dataclass(frozen=True)
@@ -106,19 +108,12 @@ def _cell(paper: Paper | None, name: str) -> Cell | None:
 
 
 def _judge_value(value: Published, cell: Cell | None, library: Library) -> Iterator[Judgement]:
-    def row(
-        setting: Setting | None, finding: Finding | None, verdict: Verdict, found: Sequence[Record]
-    ) -> Judgement:
-        return _judgement(
-            value.paper, "value", value.cell, value.statement, value.source, value.evidence,
-            setting, finding, verdict, found,
-        )  # fmt: skip
-
+    subject = _Subject(value.paper, "value", value.cell, value.statement, value.source, value.evidence, published=value)
     if cell is None:
-        yield row(None, None, Verdict("not attempted", "no cell runs it"), ())
+        yield subject.not_attempted("no cell runs it")
         return
     if value.metric not in MARGINS or value.spread in ("at least", "at most"):
-        yield row(None, None, Verdict("not attempted", "not measured as a number: see the claims"), ())
+        yield subject.not_attempted("not measured as a number: see the claims")
         return
     attempted = False
     for setting in library.matching.settings:
@@ -129,20 +124,13 @@ def _judge_value(value: Published, cell: Cell | None, library: Library) -> Itera
         attempted = True
         ours = library.summary.loc[[record.run.key for record in found], value.metric].tolist()
         finding = equivalence(ours, value.value, MARGINS[value.metric], value.unit)
-        yield row(setting, finding, decide(finding), found)
+        yield subject.judged(setting, finding, decide(finding), found)
     if not attempted:
-        yield row(None, None, Verdict("not attempted", "no records at scale paper"), ())
+        yield subject.not_attempted("no records at scale paper")
 
 
 def _judge_claim(paper: Paper, claim: Claim, library: Library) -> Iterator[Judgement]:
-    def row(
-        setting: Setting | None, finding: Finding | None, verdict: Verdict, found: Sequence[Record]
-    ) -> Judgement:
-        return _judgement(
-            paper.key, "claim", claim.name, claim.statement, claim.source, claim.evidence,
-            setting, finding, verdict, found,
-        )  # fmt: skip
-
+    subject = _Subject(paper.key, "claim", claim.name, claim.statement, claim.source, claim.evidence)
     cells = tuple(paper.cell(name) for name in claim.cells)
     attempted = False
     for setting in library.matching.settings:
@@ -157,63 +145,74 @@ def _judge_claim(paper: Paper, claim: Claim, library: Library) -> Iterator[Judge
         found = [record for rows in evidence.values() for record in rows]
         try:
             finding = claim.test(evidence)
-        except UserError as error:
-            yield row(setting, None, Verdict("inconclusive", str(error)), found)
+        except UserError as error:  # e.g. a number that should be exact differs between seeds
+            yield subject.judged(setting, None, Verdict("inconclusive", str(error)), found)
         else:
-            yield row(setting, finding, decide(finding), found)
+            yield subject.judged(setting, finding, decide(finding), found)
     if not attempted:
-        reason = f"no seed with records of all its cells at scale {' or '.join(claim.scales)}"
-        yield row(None, None, Verdict("not attempted", reason), ())
+        yield subject.not_attempted(f"no seed with records of all its cells at scale {' or '.join(claim.scales)}")
 
 
-def _judgement(
-    paper: str,
-    kind: str,
-    name: str,
-    statement: str,
-    source: str,
-    evidence: str,
-    setting: Setting | None,
-    finding: Finding | None,
-    verdict: Verdict,
-    found: Sequence[Record],
-) -> Judgement:
-    notes = [verdict.reason]
-    word, needed = verdict.word, verdict.needs_more_seeds
-    if evidence == "unverified" and setting is not None:
-        # from memory or a third party: a word would be about that, not about the paper
-        notes = [f"the source is unverified; taken as printed, the test says: {word} ({verdict.reason})"]
-        word, needed = "inconclusive", None
-    if finding is not None and finding.note:
-        notes.append(finding.note)
-    workers = setting.workers if setting else None
-    if workers:
-        notes.append(f"on {workers} workers, not the cells' own number")
-    if setting and setting.world == "simulated":
-        notes.append("simulated world: virtual time")
-    interval = finding.interval if finding else None
-    return Judgement(
-        paper=paper,
-        kind=kind,
-        name=name,
-        statement=statement,
-        source=source,
-        evidence=evidence,
-        scale=setting.scale if setting else "",
-        world=setting.world if setting else "",
-        word=word,
-        needs_more_seeds=needed,
-        estimate=interval.estimate if interval else math.nan,
-        low=interval.low if interval else math.nan,
-        high=interval.high if interval else math.nan,
-        unit=finding.unit if finding else "",
-        region_low=finding.region[0] if finding else math.nan,
-        region_high=finding.region[1] if finding else math.nan,
-        seeds=tuple(sorted({record.run.seed for record in found})),
-        note="; ".join(notes),
-        records=tuple(dict.fromkeys(record.run.key for record in found)),
-        workers=workers,
-    )
+@dataclass(frozen=True)
+class _Subject:
+    """What is judged: the part of a Judgement that does not depend on records."""
+
+    paper: str
+    kind: str
+    name: str
+    statement: str
+    source: str
+    evidence: str
+    published: Published | None = None
+
+    def not_attempted(self, reason: str) -> Judgement:
+        return Judgement(
+            **vars(self),
+            scale="",
+            world="",
+            word="not attempted",
+            needs_more_seeds=None,
+            estimate=math.nan,
+            low=math.nan,
+            high=math.nan,
+            unit="",
+            region_low=math.nan,
+            region_high=math.nan,
+            seeds=(),
+            note=reason,
+        )
+
+    def judged(self, setting: Setting, finding: Finding | None, verdict: Verdict, found: Sequence[Record]) -> Judgement:
+        notes = [verdict.reason]
+        word, needed = verdict.word, verdict.needs_more_seeds
+        if self.evidence == "unverified":
+            # from memory or a third party: a word would be about that, not about the paper
+            notes = [f"the source is unverified; taken as printed, the test says: {word} ({verdict.reason})"]
+            word, needed = "inconclusive", None
+        if finding is not None and finding.note:
+            notes.append(finding.note)
+        if setting.workers:
+            notes.append(f"on {setting.workers} workers, not the cells' own number")
+        if setting.world == "simulated":
+            notes.append("simulated world: virtual time")
+        interval = finding.interval if finding else None
+        return Judgement(
+            **vars(self),
+            scale=setting.scale,
+            world=setting.world,
+            word=word,
+            needs_more_seeds=needed,
+            estimate=interval.estimate if interval else math.nan,
+            low=interval.low if interval else math.nan,
+            high=interval.high if interval else math.nan,
+            unit=finding.unit if finding else "",
+            region_low=finding.region[0] if finding else math.nan,
+            region_high=finding.region[1] if finding else math.nan,
+            seeds=tuple(sorted({record.run.seed for record in found})),
+            note="; ".join(notes),
+            records=tuple(dict.fromkeys(record.run.key for record in found)),
+            workers=setting.workers,
+        )
 
 
 def _text(value: object) -> str:
@@ -275,9 +274,7 @@ def print_verdicts(verdicts: Verdicts, file: TextIO | None = None) -> None:
 
 def _row(judgement: Judgement) -> list[str]:
     world = "" if judgement.world == "mpi" else f", {judgement.world}"
-    estimate = (
-        "none" if math.isnan(judgement.estimate) else f"{judgement.estimate:.4g} {judgement.unit}".strip()
-    )
+    estimate = "none" if math.isnan(judgement.estimate) else f"{judgement.estimate:.4g} {judgement.unit}".strip()
     return [
         judgement.paper,
         judgement.kind,

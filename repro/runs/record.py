@@ -56,7 +56,9 @@ def read(folder: Path) -> Record:
         raise UserError(f"{path} cannot be read: {error}") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
-        raise UserError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: move the folder away")
+        raise UserError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: move the folder away"
+        )
     try:
         return Record(folder, from_dict(content["run"]), content["provenance"], content["outcome"])
     except KeyError as error:

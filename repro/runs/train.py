@@ -9,7 +9,6 @@ from torch import Tensor
 
 from baselines.algorithm import Algorithm
 from repro.worker import Worker
-from repro.worlds.comm import Comm
 
 Progress = Callable[[Worker, float], None]
 """Called after every step with the worker and the world's clock in seconds."""

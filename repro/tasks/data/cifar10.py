@@ -1,19 +1,22 @@
-"""CIFAR-10, python version: found or downloaded, checked file by file, and read without trusting its pickles."""
+"""CIFAR-10, python version: found or downloaded, checked, and read without trusting its pickles."""
 
 import hashlib
 import io
 import pickle
+import shutil
 import tarfile
 import tempfile
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy._core.multiarray import _reconstruct
 from torch import Tensor
 
 from repro.errors import UserError
@@ -52,7 +55,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Cifar10Data:
-    """Images are uint8, shape (N, 3, 32, 32); labels int64 in 0..9, shape (N,); 50,000 to train on, 10,000 to test."""
+    """50,000 training and 10,000 test images: uint8, shape (N, 3, 32, 32); labels int64 in 0..9, shape (N,)."""
 
     train_images: Tensor
     train_labels: Tensor
@@ -86,9 +89,7 @@ def locate(
     return folder
 
 
-def find(
-    given: Path | None, cache: Path, *, archive: Archive = OFFICIAL, md5: Mapping[str, str] = MD5
-) -> Path | None:
+def find(given: Path | None, cache: Path, *, archive: Archive = OFFICIAL, md5: Mapping[str, str] = MD5) -> Path | None:
     """Return the folder that holds the seven files, not yet checked, or None where there is none.
 
     An archive that is found is unpacked into `cache`.
@@ -100,7 +101,7 @@ def find(
         folder = _look_in(given, cache, archive, md5)
         if folder is None:
             raise UserError(
-                f"CIFAR10_DIR={given} holds no CIFAR-10: neither {FOLDER}/data_batch_1, data_batch_1 nor {ARCHIVE}"
+                f"CIFAR10_DIR={given} holds neither {FOLDER}/ nor its seven files (data_batch_1, ...) nor {ARCHIVE}"
             )
         return folder
     return _look_in(cache, cache, archive, md5)
@@ -115,7 +116,10 @@ def load(folder: Path, *, md5: Mapping[str, str] = MD5) -> Cifar10Data:
     train = [_images_and_labels(folder / name, md5[name]) for name in md5 if name.startswith("data_batch_")]
     test_images, test_labels = _images_and_labels(folder / "test_batch", md5["test_batch"])
     return Cifar10Data(
-        torch.cat([images for images, _ in train]), torch.cat([labels for _, labels in train]), test_images, test_labels
+        torch.cat([images for images, _ in train]),
+        torch.cat([labels for _, labels in train]),
+        test_images,
+        test_labels,
     )
 
 
@@ -127,7 +131,7 @@ def load_from(folders: DataFolders) -> Cifar10Data:
     """
     folder = find(folders.cifar10, folders.cache)
     if folder is None:
-        raise UserError(f"CIFAR-10 is not in {folders.cache}/: set CIFAR10_DIR to the folder that holds {FOLDER}/")
+        raise UserError(f"CIFAR-10 is not in {folders.cache}/: set CIFAR10_DIR to where {FOLDER}/ is")
     return load(folder)
 
 
@@ -149,31 +153,32 @@ def _unpack(packed: Path, cache: Path, archive: Archive, md5: Mapping[str, str])
     target = cache / FOLDER
     if target.is_dir():
         return target
-    found = hashlib.md5()
     with packed.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    if found.hexdigest() != archive.md5:
-        raise UserError(f"{packed} is damaged: md5 {found.hexdigest()}, not {archive.md5}")
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".cifar-10-", dir=cache) as scratch:
-        return _extract(packed, Path(scratch), target, md5)
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != archive.md5:
+        raise UserError(f"{packed} is damaged: md5 {found}, not {archive.md5}")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".cifar-10-", dir=cache) as scratch:
+            return _extract(packed, Path(scratch), target, md5)
+    except OSError as error:
+        raise UserError(f"{packed} cannot be unpacked in {cache}/: {error}") from None
 
 
 def _download(
     cache: Path, progress: Progress | None, archive: Archive, md5: Mapping[str, str], timeout_s: float
 ) -> Path:
-    cache.mkdir(parents=True, exist_ok=True)
     try:
-        # Everything is made in a scratch folder and only renamed when whole, so nothing half-made is ever left.
+        cache.mkdir(parents=True, exist_ok=True)
+        # Made in a scratch folder and renamed when whole, so that nothing half-made is ever left.
         with tempfile.TemporaryDirectory(prefix=".cifar-10-", dir=cache) as scratch:
             packed = Path(scratch) / ARCHIVE
             _fetch(archive, packed, progress, timeout_s)
             return _extract(packed, Path(scratch), cache / FOLDER, md5)
-    except (OSError, ValueError) as error:  # urllib's and http's errors among them
+    except (OSError, HTTPException) as error:  # urllib's errors are OSErrors
         raise UserError(
-            f"CIFAR-10 is not in {cache}/ and cannot be downloaded from {archive.url} ({error}): "
-            f"set CIFAR10_DIR to the folder that holds {FOLDER}/ or {ARCHIVE}"
+            f"CIFAR10_DIR is not set, CIFAR-10 is not in {cache}/ and cannot be downloaded from {archive.url} "
+            f"({error}): set CIFAR10_DIR to where {FOLDER}/ or {ARCHIVE} is"
         ) from None
     finally:
         with suppress(OSError):  # goes only where it is empty
@@ -200,14 +205,22 @@ def _fetch(archive: Archive, target: Path, progress: Progress | None, timeout_s:
 
 def _extract(packed: Path, scratch: Path, target: Path, md5: Mapping[str, str]) -> Path:
     """Take the seven files out of the archive and rename their folder to `target` when all are there."""
+    made = scratch / FOLDER
+    made.mkdir()
     try:
         with tarfile.open(packed) as tar:
             for name in md5:
-                tar.extract(f"{FOLDER}/{name}", scratch, filter="data")
-    except (tarfile.TarError, KeyError, EOFError) as error:
+                # Only contents are taken, never a path, link or mode (tarfile's filters need Python 3.11.4).
+                member = tar.getmember(f"{FOLDER}/{name}")
+                content = tar.extractfile(member) if member.isreg() else None
+                if content is None:
+                    raise UserError(f"{packed.name} cannot be unpacked: {member.name} is not a plain file")
+                with content, (made / name).open("xb") as file:
+                    shutil.copyfileobj(content, file)
+    except (tarfile.TarError, KeyError) as error:
         raise UserError(f"{packed.name} cannot be unpacked: {error}") from None
     try:
-        (scratch / FOLDER).rename(target)
+        made.rename(target)
     except OSError:
         if not target.is_dir():  # else another process was faster
             raise
@@ -231,19 +244,19 @@ def _images_and_labels(path: Path, md5: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(images), torch.tensor(fields[b"labels"], dtype=torch.int64)
 
 
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
 class _Unpickler(pickle.Unpickler):
     """Builds arrays and builtin containers and nothing else: whatever could run code is refused."""
 
-    ALLOWED = {
-        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
-        ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-    }
-
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return self.ALLOWED[module, name]
+            return _ALLOWED[module, name]
         except KeyError:
             raise UserError(f"this pickle asks for {module}.{name}, which no CIFAR-10 file does") from None
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def generator(purpose: str, seed: int, *numbers: int) -> np.random.Generator:
-    """Return a generator that is a function of its arguments alone; draws for different purposes are independent.
+    """Return a generator that depends on its arguments alone; different purposes are independent.
 
     Args:
         purpose: what is drawn, e.g. `order`.

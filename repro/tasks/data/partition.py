@@ -22,9 +22,9 @@ class Partition(ABC):
 class Iid(Partition):
     """Every epoch one permutation, shared by all, is dealt like cards: worker r of p gets every p-th sample.
 
-    The deal goes on where the last epoch's stopped: worker r's j-th sample is the (r + p*j)-th of the endless
-    sequence of permutations. So the workers' k-th batches of size b are together the k-th batch of size p*b of a
-    single process, for every k, and no sample is dropped where p does not divide N.
+    The deal goes on where the last epoch's stopped: worker r's j-th sample is the (r + p*j)-th of the
+    endless sequence of permutations. So the workers' k-th batches of size b are together the k-th batch of
+    size p*b of a single process, for every k, and no sample is dropped where p does not divide N.
     """
 
     def __init__(self, num_samples: int, workers: int, seed: int) -> None:
@@ -101,10 +101,10 @@ def make_partition(option: str, num_samples: int, labels: Tensor | None, workers
 
 
 def class_shards(labels: np.ndarray, workers: int, count: int, random: np.random.Generator) -> list[np.ndarray]:
-    """Return each worker's samples: sorted by class, cut in workers*count shards, `count` random ones a worker.
+    """Return each worker's samples: sorted by class, cut in shards, `count` random ones a worker.
 
-    This is the deal of McMahan et al. 2017, section 3. The samples within a class are in random order, so that a
-    class cut in two is cut at random.
+    This is the deal of McMahan et al. 2017, section 3. The samples within a class are in random order, so
+    that a class cut in two is cut at random.
 
     Raises:
         UserError: there are fewer samples than shards.
@@ -118,13 +118,11 @@ def class_shards(labels: np.ndarray, workers: int, count: int, random: np.random
     return [np.concatenate([shards[shard] for shard in row]) for row in dealt]
 
 
-def dirichlet_shards(
-    labels: np.ndarray, workers: int, alpha: float, random: np.random.Generator
-) -> list[np.ndarray]:
-    """Return each worker's samples: every class is split over the workers in proportions from Dirichlet(alpha).
+def dirichlet_shards(labels: np.ndarray, workers: int, alpha: float, random: np.random.Generator) -> list[np.ndarray]:
+    """Return each worker's samples: every class is split in proportions from Dirichlet(alpha).
 
-    This is the split of Hsu et al. 2019 turned by class. A worker left with nothing gets one sample of the worker
-    that has most.
+    Per class as in Yurochkin et al. 2019 (Hsu et al. 2019 draw a mix of classes per worker instead). A worker
+    left with nothing gets one sample of the worker that has most.
     """
     parts: list[list[np.ndarray]] = [[] for _ in range(workers)]
     for label in np.unique(labels):

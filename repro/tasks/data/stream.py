@@ -1,6 +1,5 @@
 """A worker's endless stream of mini-batches."""
 
-import torch
 from torch import Tensor
 
 from repro.tasks.data.partition import Partition

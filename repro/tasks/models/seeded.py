@@ -7,7 +7,7 @@ from torch import nn
 
 
 def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Return the model `make` makes when torch's generator starts from `seed`; its global state is left as it was."""
+    """Return what `make` makes when torch's generator starts from `seed`; the global state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()

@@ -1,0 +1,194 @@
+"""The figures: curves, final values and where the time goes, each with the data that is drawn."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.papers.paper import Paper
+from repro.report.grouping import Panel, panels
+from repro.report.library import Library
+from repro.report.plotdata import (
+    CURVES,
+    FINALS,
+    PARTS,
+    STEP_TIME,
+    Quantity,
+    curve_data,
+    final_data,
+    points_of,
+    time_data,
+)
+from repro.report.style import FILLS, Look, figure_style, looks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+FORMATS = ("png", "svg", "pdf")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure on disk: `results`/figures/`name`.png, .svg, .pdf, and .csv with what is drawn."""
+
+    name: str
+    group: str
+    scale: str
+    title: str
+    caption: str
+
+
+BAND = "Lines are means over seeds, bands their 90 % Student t intervals; one seed has no band."
+DIVERGED = "A line ends where a seed has no finite value."
+
+
+def write_figures(results: Path, papers: Mapping[str, Paper], library: Library) -> list[Figure]:
+    """Draw everything there are records for into `results`/figures and return what was drawn, in order."""
+    folder = results / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    look = looks(papers)
+    drawn: list[Figure] = []
+    with figure_style():
+        for panel in panels(papers, library.matching):
+            drawn += _draw_panel(folder, panel, library, look)
+    return drawn
+
+
+def _draw_panel(folder: Path, panel: Panel, library: Library, look: Mapping[str, Look]) -> Iterator[Figure]:
+    points = {series.label: points_of(series, library) for series in panel.series}
+    for quantity, along in CURVES:
+        data = curve_data(points, quantity, along)
+        if data["estimate"].notna().any():
+            yield _draw_curves(folder, panel, quantity, along, data, look)
+    for quantity in FINALS:
+        data = final_data(panel, library, quantity)
+        if data["estimate"].notna().any():
+            yield _draw_finals(folder, panel, quantity, data, look)
+    yield _draw_breakdown(folder, panel, time_data(panel, library))
+
+
+def _draw_curves(
+    folder: Path,
+    panel: Panel,
+    quantity: Quantity,
+    along: Quantity,
+    data: "pd.DataFrame",
+    look: Mapping[str, Look],
+) -> Figure:
+    methods = panel.methods
+
+    def draw(axes: "Axes") -> None:
+        for place, (label, rows) in enumerate(data.groupby("method", sort=False)):
+            if rows["estimate"].isna().all():
+                continue
+            style = look[methods[str(label)]]
+            x = rows[along.column]
+            axes.fill_between(x, rows["low"], rows["high"], color=style.colour, alpha=0.15, linewidth=0)
+            axes.plot(
+                x, rows["estimate"], label=label, color=style.colour, linestyle=style.dashes, marker=style.marker,
+                markersize=4.5, markeredgecolor="white", markeredgewidth=0.5, linewidth=1.4,
+                markevery=(place % 2, max(1, len(rows) // 8)),
+            )  # fmt: skip
+        axes.set(xlabel=along.label, ylabel=quantity.label)
+        if quantity.log:
+            axes.set_yscale("log")
+        columns = 3 if max(map(len, methods)) < 15 else 2
+        axes.figure.legend(loc="outside lower center", ncols=columns)
+
+    caption = f"{_sentence(quantity.words)} against {along.words}. {BAND}"
+    if along.column != "epoch":
+        caption += " The horizontal position is the mean over seeds."
+    if data["estimate"].isna().any() and not quantity.log:
+        caption += f" {DIVERGED}"
+    if quantity.log and data.groupby("method")["estimate"].apply(lambda values: values.isna().all()).any():
+        caption += " Methods without positive values, such as workers that are always equal, are not drawn."
+    return _save(folder, panel, f"{quantity.slug}-{along.slug}", caption, data, draw, height=3.9)
+
+
+def _draw_finals(
+    folder: Path, panel: Panel, quantity: Quantity, data: "pd.DataFrame", look: Mapping[str, Look]
+) -> Figure:
+    methods = panel.methods
+
+    def draw(axes: "Axes") -> None:
+        labels = list(methods)
+        for place, label in enumerate(labels):
+            rows, style = data[data["method"] == label], look[methods[label]]
+            axes.plot(rows["value"], [place] * len(rows), "|", color=style.colour, markersize=9, alpha=0.7)
+            estimate, low, high = (float(rows[name].iloc[0]) for name in ("estimate", "low", "high"))
+            if math.isfinite(low):
+                axes.plot([low, high], [place, place], color=style.colour, linewidth=1.6, solid_capstyle="butt")
+            axes.plot(estimate, place, style.marker, color=style.colour, markersize=6.5, markeredgecolor="white")
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+        axes.set_xlabel(quantity.label)
+        axes.grid(axis="y", visible=False)
+        if quantity.log:
+            axes.set_xscale("log")
+
+    at_end = "" if quantity is STEP_TIME else " at the end"
+    caption = (
+        f"{_sentence(quantity.words)}{at_end}. Symbols are means over seeds, lines their 90 % Student t "
+        "intervals (one seed has none), ticks the single seeds."
+    )
+    height = 1.3 + 0.34 * len(panel.series)
+    return _save(folder, panel, f"final-{quantity.slug}", caption, data, draw, height)
+
+
+def _draw_breakdown(folder: Path, panel: Panel, data: "pd.DataFrame") -> Figure:
+    def draw(axes: "Axes") -> None:
+        left = [0.0] * len(data)
+        for part, name in PARTS.items():
+            (fill, hatch), widths = FILLS[part], data[part].tolist()
+            axes.barh(
+                range(len(data)), widths, left=left, height=0.6, color=fill, hatch=hatch, edgecolor="#333333",
+                linewidth=0.5, label=name,
+            )  # fmt: skip
+            left = [start + width for start, width in zip(left, widths, strict=True)]
+        axes.set_yticks(range(len(data)), data["method"].tolist())
+        axes.set_ylim(len(data) - 0.5, -0.5)
+        axes.set_xlabel("time of a worker's run (s)")
+        axes.grid(axis="y", visible=False)
+        axes.figure.legend(loc="outside lower center", ncols=3)
+
+    caption = "Where the time of a run goes: mean over workers and seeds. Evaluation is off the clock."
+    return _save(folder, panel, "time", caption, data, draw, height=1.5 + 0.36 * len(data))
+
+
+def _save(
+    folder: Path,
+    panel: Panel,
+    slug: str,
+    caption: str,
+    data: "pd.DataFrame",
+    draw: Callable[["Axes"], None],
+    height: float,
+) -> Figure:
+    from matplotlib.figure import Figure as Canvas
+
+    setting = panel.setting
+    name = f"{panel.name}-{slug}"
+    world = "simulated world, virtual time" if setting.world == "simulated" else f"{setting.world} world"
+    title = f"{panel.group}, {setting.scale} scale, {world}"
+    if setting.workers:
+        title += f", {setting.workers} worker{'s' * (setting.workers > 1)}"
+    canvas = Canvas(figsize=(5.4, height), layout="constrained")
+    axes = canvas.subplots()
+    axes.set_title(title)
+    draw(axes)
+    # no dates or versions in the files: the same data give the same bytes
+    metadata: dict[str, dict[str, Any]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    for extension in FORMATS:
+        canvas.savefig(folder / f"{name}.{extension}", dpi=200, metadata=metadata[extension])
+    data.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.10g")
+    return Figure(name, panel.group, setting.scale, title, caption)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]

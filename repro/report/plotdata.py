@@ -1,0 +1,135 @@
+"""The data of the figures: what is drawn, computed before anything is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repro.report.grouping import Panel, Series
+from repro.report.library import Library
+from repro.report.statistics import t_half_width
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is drawn along an axis: its column, its part of a file's name, the axis label, and its name in words."""
+
+    column: str
+    slug: str
+    label: str
+    words: str
+    log: bool = False
+
+
+TOP1 = Quantity("test_top1_percent", "top1", "test top-1 (%)", "test accuracy (top-1) of the mean model")
+OBJECTIVE = Quantity(
+    "train_objective", "objective", "training objective", "training objective of the mean model", log=True
+)
+TRAIN_LOSS = Quantity(
+    "train_loss", "train-loss", "training loss", "training loss (mini-batches, mean over workers since the last point)"
+)
+CONSENSUS = Quantity(
+    "consensus_distance", "consensus", "consensus distance", "root mean square distance of the workers from their mean",
+    log=True,
+)  # fmt: skip
+STEP_TIME = Quantity("seconds_per_step", "step-time", "time of a step (s)", "time of one gradient step of a worker")
+
+EPOCHS = Quantity("epoch", "epochs", "epochs", "epochs (passes over the data by all workers together)")
+SECONDS = Quantity("clock_s", "seconds", "clock (s)", "time, evaluation apart")
+MEGABYTES = Quantity("megabytes_sent", "megabytes", "sent by a worker (MB)", "megabytes sent by a worker")
+
+CURVES = (
+    (TOP1, EPOCHS),
+    (TOP1, SECONDS),
+    (TOP1, MEGABYTES),
+    (OBJECTIVE, EPOCHS),
+    (OBJECTIVE, SECONDS),
+    (OBJECTIVE, MEGABYTES),
+    (TRAIN_LOSS, EPOCHS),
+    (CONSENSUS, EPOCHS),
+)
+FINALS = (TOP1, OBJECTIVE, STEP_TIME)
+
+PARTS = {"gradient_s": "computing gradients", "wait_s": "waiting", "other_s": "other"}
+"""What a worker's time goes to."""
+
+
+def points_of(series: Series, library: Library) -> "pd.DataFrame":
+    """Return the rows of the mean model of all seeds, with the megabytes a worker had sent by then."""
+    epochs = library.frames.epochs
+    rows = epochs[epochs["key"].isin(series.keys) & (epochs["evaluated_model"] == "mean")].copy()
+    # workers.csv has totals at the end: a method's traffic a step does not change during a run
+    sent = library.summary.loc[rows["key"], "bytes_sent_per_step"].to_numpy()
+    rows[MEGABYTES.column] = rows["steps"].to_numpy() * sent / 1e6
+    return rows
+
+
+def curve_data(points: Mapping[str, "pd.DataFrame"], quantity: Quantity, along: Quantity) -> "pd.DataFrame":
+    """Return method, steps, x (mean over seeds), estimate, low, high, seeds."""
+    import pandas as pd
+
+    tables = []
+    for label, rows in points.items():
+        values = rows.pivot(index="steps", columns="key", values=quantity.column)
+        estimate, low, high = _row_intervals(values.to_numpy(dtype=float), quantity.log)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "method": label,
+                    "steps": values.index,
+                    along.column: rows.groupby("steps")[along.column].mean().to_numpy(),
+                    "estimate": estimate,
+                    "low": low,
+                    "high": high,
+                    "seeds": values.shape[1],
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _row_intervals(values: Any, log: bool) -> tuple[Any, Any, Any]:
+    """Return mean, low and high of each row; nan where a value is not finite, or on a log axis not positive."""
+    import numpy as np
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.log(values) if log else values
+    values = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, np.nan)
+    estimate, n = values.mean(axis=1), values.shape[1]
+    half = t_half_width(values.std(axis=1, ddof=1), n) if n > 1 else np.full_like(estimate, np.nan)
+    bounds = estimate, estimate - half, estimate + half
+    return tuple(np.exp(bound) for bound in bounds) if log else bounds
+
+
+def final_data(panel: Panel, library: Library, quantity: Quantity) -> "pd.DataFrame":
+    """Return method, seed, value, and the method's estimate, low, high: one row a record."""
+    import pandas as pd
+
+    tables = []
+    for series in panel.series:
+        values = library.summary.loc[series.keys, quantity.column].to_numpy(dtype=float)
+        estimate, low, high = (float(bound[0]) for bound in _row_intervals(values[None, :], quantity.log))
+        tables.append(
+            pd.DataFrame(
+                {
+                    "method": series.label,
+                    "seed": [record.run.seed for record in series.records],
+                    "value": values,
+                    "estimate": estimate,
+                    "low": low,
+                    "high": high,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def time_data(panel: Panel, library: Library) -> "pd.DataFrame":
+    """Return for each method the seconds of a run by what they were for, mean over workers and seeds."""
+    import pandas as pd
+
+    parts = list(PARTS)
+    means = [library.summary.loc[series.keys, parts].mean() for series in panel.series]
+    return pd.DataFrame(means, index=pd.Index([series.label for series in panel.series], name="method")).reset_index()

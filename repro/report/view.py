@@ -1,0 +1,243 @@
+"""What the report shows, as plain text and links, ready for the templates."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from repro.papers.paper import Paper
+from repro.report.figures import Figure
+from repro.report.grouping import groups, panels
+from repro.report.guards import Problem
+from repro.report.library import Library
+from repro.report.published import SPREADS, Published
+from repro.report.recordlist import (
+    HEADINGS,
+    Environment,
+    RecordGroup,
+    anchor_of,
+    commit_of,
+    group_anchor_of,
+    record_list,
+)
+from repro.report.statistics import WORDS, Word
+from repro.report.tables import Row, heading, measured, shown
+from repro.report.verdicts import Judgement, Verdicts, interval_text
+
+
+@dataclass(frozen=True)
+class Link:
+    """Text that leads to an anchor of the page."""
+
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One judgement as it is shown; `printed` and what is below it are empty where they do not apply."""
+
+    judgement: Judgement
+    where: str
+    setting: str
+    metric: str
+    printed: str
+    estimate: str
+    interval: str
+    region: str
+    seeds: str
+    runs: tuple[Link, ...]
+
+
+Tally = Mapping[Word, int]
+"""How many judgements fell to each word."""
+
+
+@dataclass(frozen=True)
+class PaperView:
+    """A paper with its judgements, and the groups of results that it is part of; `idle`: values not attempted."""
+
+    key: str
+    title: str
+    reference: str
+    claims: tuple[Line, ...]
+    values: tuple[Line, ...]
+    idle: tuple[Line, ...]
+    claim_tally: Tally
+    value_tally: Tally
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a results table: what the runs were, links to the single seeds, then the numbers."""
+
+    label: str
+    anchor: str
+    setting: tuple[str, ...]
+    seeds: tuple[Link, ...]
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """The results of one group of cells."""
+
+    name: str
+    headings: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page."""
+
+    words: tuple[Word, ...]
+    num_records: int
+    commits: tuple[str, ...]
+    period: str
+    problems: tuple[Problem, ...]
+    papers: tuple[PaperView, ...]
+    groups: tuple[GroupView, ...]
+    record_headings: tuple[str, ...]
+    record_groups: tuple[RecordGroup, ...]
+    environments: tuple[Environment, ...]
+
+
+def page_of(
+    papers: Mapping[str, Paper],
+    library: Library,
+    verdicts: Verdicts,
+    tables: Mapping[str, list[Row]],
+    figures: Sequence[Figure],
+) -> Page:
+    """Return the page of these results."""
+    labels = {
+        key: series.method
+        for panel in panels(papers, library.matching)
+        for series in panel.series
+        for key in series.keys
+    }
+    keys = dict.fromkeys([*papers, *(judgement.paper for judgement in verdicts.judgements)])
+    record_groups, environments = record_list(library, labels)
+    return Page(
+        words=WORDS,
+        num_records=len(library.records),
+        commits=tuple(sorted({commit_of(record) for record in library.records.values()})),
+        period=_period(library),
+        problems=library.problems,
+        papers=tuple(_paper_view(key, papers.get(key), verdicts, library, labels, tables) for key in keys),
+        groups=tuple(_group_view(name, rows, figures) for name, rows in tables.items()),
+        record_headings=HEADINGS,
+        record_groups=record_groups,
+        environments=environments,
+    )
+
+
+def _period(library: Library) -> str:
+    """Return the first and last day of the runs, or nothing where records do not say."""
+    days = sorted(str(record.outcome.get("started_utc", ""))[:10] for record in library.records.values())
+    known = [day for day in days if day]
+    return " to ".join(dict.fromkeys([known[0], known[-1]])) if known else ""
+
+
+def _paper_view(
+    key: str,
+    paper: Paper | None,
+    verdicts: Verdicts,
+    library: Library,
+    labels: Mapping[str, str],
+    tables: Mapping[str, list[Row]],
+) -> PaperView:
+    own = [judgement for judgement in verdicts.judgements if judgement.paper == key]
+    claims = [judgement for judgement in own if judgement.kind == "claim"]
+    values = [judgement for judgement in own if judgement.kind == "value"]
+    return PaperView(
+        key=key,
+        title=paper.title if paper else key,
+        reference=paper.reference if paper else "Published values only: nothing of it runs yet.",
+        claims=tuple(_line(judgement, library, labels) for judgement in claims),
+        values=tuple(_line(judgement, library, labels) for judgement in values if judgement.records),
+        idle=tuple(_line(judgement, library, labels) for judgement in values if not judgement.records),
+        claim_tally=_tally(claims),
+        value_tally=_tally(values),
+        groups=tuple(group for group in (groups({key: paper}) if paper else ()) if group in tables),
+    )
+
+
+def _tally(judgements: Sequence[Judgement]) -> Tally:
+    return Counter(judgement.word for judgement in judgements)
+
+
+def _line(judgement: Judgement, library: Library, labels: Mapping[str, str]) -> Line:
+    value = judgement.published
+    where = ", ".join(part for part in (judgement.scale, judgement.world) if part)
+    if judgement.workers:
+        where += f", {judgement.workers} workers"
+    runs = dict.fromkeys(
+        Link(labels.get(key, library.records[key].run.algorithm), group_anchor_of(library.records[key]))
+        for key in judgement.records
+    )
+    known = not math.isnan(judgement.estimate)
+    return Line(
+        judgement=judgement,
+        where=where,
+        setting=", ".join(part for part in (value.method, value.dataset, value.model, _nodes(value)) if part)
+        if value
+        else "",
+        metric=_metric(value) if value else "",
+        printed=_printed(value) if value else "",
+        estimate=_typeset(f"{judgement.estimate:.4g}") + _unit(judgement.unit) if known else "",
+        interval=_typeset(interval_text(judgement.low, judgement.high)) if known else "",
+        region=_typeset(interval_text(judgement.region_low, judgement.region_high)) if judgement.seeds else "",
+        seeds=", ".join(map(str, judgement.seeds)),
+        runs=tuple(runs),
+    )
+
+
+def _typeset(numbers: str) -> str:
+    return numbers.replace(">=", "≥").replace("<=", "≤").replace("-", "\N{MINUS SIGN}")
+
+
+def _unit(unit: str) -> str:
+    return f" {unit}".rstrip().replace("top-1", "top\N{NON-BREAKING HYPHEN}1")
+
+
+def _nodes(value: Published) -> str:
+    return "" if value.workers is None else f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value.workers}"
+
+
+def _metric(value: Published) -> str:
+    return value.metric.removesuffix("_percent").replace("_", " ").replace("top1", "top\N{NON-BREAKING HYPHEN}1")
+
+
+def _printed(value: Published) -> str:
+    unit = "%" if value.unit == "percent" else "" if value.unit == "ratio" else value.unit
+    number = f"{value.value:g}"
+    if value.spread == "approximate":
+        number = f"about {number}"
+    elif value.spread in SPREADS:
+        number = f"{value.spread} {number}"
+    elif value.spread:
+        number += f" ± {value.spread}"
+    return f"{number} {unit}".strip()
+
+
+def _group_view(name: str, rows: Sequence[Row], figures: Sequence[Figure]) -> GroupView:
+    columns = measured(rows)
+    return GroupView(
+        name=name,
+        headings=("scale", "world", "n", "engine", "seeds", *(heading(measure) for measure in columns)),
+        rows=tuple(
+            TableRow(
+                label=row.series.label,
+                anchor=group_anchor_of(row.series.records[0]),
+                setting=(row.scale, row.world, str(row.workers), row.engine),
+                seeds=tuple(Link(str(record.run.seed), anchor_of(record)) for record in row.series.records),
+                numbers=tuple(shown(row.measures[measure.name], measure) for measure in columns),
+            )
+            for row in rows
+        ),
+        figures=tuple(figure for figure in figures if figure.group == name),
+    )

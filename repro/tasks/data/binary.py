@@ -1,0 +1,52 @@
+"""Binary classification sets: LIBSVM's, and one made here."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.errors import UserError
+from repro.tasks.data.draws import generator
+from repro.tasks.data.folders import DataFolders
+
+SHAPES = {"a9a": (32561, 123), "w8a": (49749, 300), "ijcnn1": (49990, 22), "ijcnn1.val": (14990, 22)}
+"""Samples and features of the sets at https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary.html."""
+
+
+def synthetic(num_samples: int = 2000, num_features: int = 20) -> tuple[Tensor, Tensor]:
+    """Return features, shape (N, d), and labels -1 or +1, shape (N,), float32, drawn from a logistic model.
+
+    The set is always the same: every seed of a run solves the same problem.
+    """
+    random = generator("synthetic binary set", 0)
+    features = random.standard_normal((num_samples, num_features)) / np.sqrt(num_features)
+    margins = features @ (3 * random.standard_normal(num_features))
+    labels = np.where(random.random(num_samples) < 1 / (1 + np.exp(-margins)), 1.0, -1.0)
+    return torch.from_numpy(features).float(), torch.from_numpy(labels).float()
+
+
+def load(name: str, folders: DataFolders, shapes: dict[str, tuple[int, int]] = SHAPES) -> tuple[Tensor, Tensor]:
+    """Return features, shape (N, d), and labels -1 or +1, shape (N,), float32, of a LIBSVM file.
+
+    The file, plain or .bz2, is looked for in LIBSVM_DIR where that is set, else in `libsvm/` in the cache.
+
+    Raises:
+        UserError: it is not there, not in LIBSVM's format, or not the set of that name.
+    """
+    from sklearn.datasets import load_svmlight_file
+
+    place = folders.libsvm or folders.cache / "libsvm"
+    paths = [path for path in (place / name, place / f"{name}.bz2") if path.is_file()]
+    if not paths:
+        raise UserError(f"{name} is not in {place}/: get it from LIBSVM's page and set LIBSVM_DIR to its folder")
+    samples, width = shapes[name]
+    try:
+        matrix, targets = load_svmlight_file(str(paths[0]), n_features=width)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{paths[0]} is not {name} in LIBSVM's format: {error}") from None
+    if matrix.shape[0] != samples:
+        raise UserError(f"{paths[0]} is not {name}: {matrix.shape[0]} samples, not {samples}")
+    classes = np.unique(targets)
+    if len(classes) != 2:
+        raise UserError(f"{paths[0]} is not {name}: {len(classes)} classes, not 2")
+    labels = np.where(targets == classes[1], 1.0, -1.0)
+    return torch.from_numpy(matrix.toarray()).float(), torch.from_numpy(labels).float()

@@ -1,0 +1,520 @@
+"""What MpiComm promises, checked by every rank of an mpirun of any size, through shared memory and by messages."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from mpi4py import MPI
+from torch import Tensor
+
+from repro.worlds.comm import CHUNK, Counters, consensus_distance, mix_, ring_allreduce_bytes
+from repro.worlds.errors import CommTimeout
+from repro.worlds.mpi import MpiComm
+
+WORLD = MPI.COMM_WORLD
+RANK, SIZE = WORLD.rank, WORLD.size
+CAPACITY = 2 * CHUNK + 5
+TIMEOUT_S = 30.0
+LENGTHS = (1, 2, 3, 7, 100, 4097, CHUNK - 1, CHUNK + 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, 3 * CHUNK)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["shared-memory", "messages"])
+def comm(request: pytest.FixtureRequest) -> Iterator[MpiComm]:
+    """A Comm that several tests use one after the other."""
+    comm = MpiComm(WORLD, CAPACITY, shared_memory=request.param, timeout_s=TIMEOUT_S)
+    yield comm
+    comm.close()
+
+
+@pytest.fixture(scope="module", params=["mpi", "horovod"])
+def reducing(request: pytest.FixtureRequest) -> Iterator[MpiComm]:
+    """A Comm for each engine of all-reduces."""
+    comm = MpiComm(WORLD, CAPACITY, allreduce=request.param, timeout_s=TIMEOUT_S)
+    yield comm
+    comm.close()
+
+
+def vector(rank: int, what: int, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A vector that no other rank has, nor this one for another `what`; whole numbers below 2^24, so exact."""
+    return torch.arange(length, dtype=dtype).remainder_(1009).add_(10_000 * rank + 50_000 * what)
+
+
+def others() -> list[int]:
+    return [rank for rank in range(SIZE) if rank != RANK]
+
+
+def ring() -> list[int]:
+    return sorted({(RANK - 1) % SIZE, (RANK + 1) % SIZE} - {RANK})
+
+
+def random_matching(rng: np.random.Generator) -> np.ndarray:
+    """Each rank's partner, itself where it has none; pairs are left out at random."""
+    partner, order = np.arange(SIZE), rng.permutation(SIZE)
+    for a, b in zip(order[::2], order[1::2], strict=False):
+        if rng.random() < 0.8:
+            partner[a], partner[b] = b, a
+    return partner
+
+
+def random_graph(rng: np.random.Generator) -> np.ndarray:
+    """A symmetric adjacency matrix."""
+    upper = np.triu(rng.random((SIZE, SIZE)) < 0.6, 1)
+    return upper | upper.T
+
+
+def is_close(x: Tensor, expected: Tensor | np.ndarray) -> bool:
+    expected = torch.as_tensor(expected)
+    return torch.allclose(x.double(), expected.double(), rtol=1e-5)
+
+
+# -- exchanges
+
+
+@pytest.mark.parametrize("peers", [ring, others])
+def test_mixing_with_neighbours_gives_the_weighted_sum(comm: MpiComm, peers: Callable[[], list[int]]) -> None:
+    neighbours = peers()
+    weights = [0.5, *(0.5 / (k + 1) for k in range(len(neighbours)))]
+    for what, length in enumerate(LENGTHS):
+        x = vector(RANK, what, length)
+        expected = x.mul(weights[0])
+        for peer, weight in zip(neighbours, weights[1:], strict=True):
+            expected += weight * vector(peer, what, length)
+        comm.exchange(x, neighbours).mix(weights)
+        assert is_close(x, expected), f"length {length}"
+
+
+def test_mixing_equals_mix_bit_for_bit_in_the_order_of_the_peers(comm: MpiComm) -> None:
+    def normal(rank: int) -> Tensor:
+        return torch.randn(CAPACITY, generator=torch.Generator().manual_seed(rank))
+
+    peers = others()[::-1]
+    x, expected = normal(RANK), normal(RANK)
+    weights = torch.rand(SIZE, generator=torch.Generator().manual_seed(0)).tolist()
+    mix_(expected, [normal(peer) for peer in peers], weights)
+    comm.exchange(x, peers).mix(weights)
+    assert torch.equal(x, expected)
+
+
+def test_an_exchange_with_no_peers_only_scales(comm: MpiComm) -> None:
+    x = vector(RANK, 0, 5)
+    comm.exchange(x, []).mix([2.0])
+    assert torch.equal(x, 2 * vector(RANK, 0, 5))
+    assert comm.exchange(x, []).wait() == []
+
+
+def test_waiting_copies_the_peers_vectors_and_leaves_x_alone(comm: MpiComm) -> None:
+    kept: list[tuple[int, int, Tensor]] = []
+    for what in range(6):  # later exchanges use the same memory again
+        x = vector(RANK, what, CAPACITY)
+        received = comm.exchange(x, others()).wait()
+        assert torch.equal(x, vector(RANK, what, CAPACITY))
+        kept += [(peer, what, copy) for peer, copy in zip(others(), received, strict=True)]
+    for peer, what, copy in kept:
+        assert torch.equal(copy, vector(peer, what, CAPACITY))
+
+
+def test_an_exchange_overlaps_with_computing(comm: MpiComm) -> None:
+    for what in range(5):
+        x = vector(RANK, what, CAPACITY)
+        exchange = comm.exchange(x, ring())
+        torch.randn(50 * (1 + (RANK + what) % SIZE), 50).mm(torch.randn(50, 50))
+        assert torch.equal(x, vector(RANK, what, CAPACITY))  # it is still this rank's own
+        exchange.mix([0.0, *(1.0 for _ in ring())])
+        assert is_close(x, sum((vector(p, what, CAPACITY) for p in ring()), torch.zeros(CAPACITY)))
+
+
+def test_vectors_are_never_torn_over_random_pairs_and_graphs(comm: MpiComm) -> None:
+    rng = np.random.default_rng(7)  # the same on all ranks
+    own = np.random.default_rng(RANK)
+    for what in range(200):
+        length, pairs, mixes = int(rng.choice(LENGTHS)), rng.random() < 0.5, rng.random() < 0.5
+        peers = [p for p in [int(random_matching(rng)[RANK])] if p != RANK]
+        graph = random_graph(rng)
+        if not pairs:
+            peers = [int(p) for p in own.permutation(np.flatnonzero(graph[RANK]))]
+        x = vector(RANK, what, length)
+        exchange = comm.exchange(x, peers)
+        if own.random() < 0.1:
+            time.sleep(own.uniform(0, 2e-3))  # puts the ranks out of step; nothing waits for it
+        if mixes and peers:
+            exchange.mix([0.0, *(1 / len(peers) for _ in peers)])
+            assert is_close(x, sum(vector(p, what, length) for p in peers) / len(peers))
+        else:
+            for peer, received in zip(peers, exchange.wait(), strict=True):
+                assert torch.equal(received, vector(peer, what, length)), f"round {what}, from {peer}"
+
+
+def test_x_may_change_as_soon_as_the_exchange_is_finished(comm: MpiComm) -> None:
+    x, right = torch.empty(CAPACITY), (RANK + 1) % SIZE
+    for what in range(50):
+        x.copy_(vector(RANK, what, CAPACITY))
+        received = comm.exchange(x, ring()).wait()
+        x.fill_(-1.0)
+        if right != RANK:
+            assert torch.equal(received[ring().index(right)], vector(right, what, CAPACITY))
+
+
+def test_two_exchanges_may_be_under_way_at_once(comm: MpiComm) -> None:
+    for what in range(0, 20, 2):
+        first, second = vector(RANK, what, 100), vector(RANK, what + 1, 100)
+        exchanges = comm.exchange(first, others()), comm.exchange(second, others())
+        for offset, exchange in enumerate(exchanges):
+            for peer, received in zip(others(), exchange.wait(), strict=True):
+                assert torch.equal(received, vector(peer, what + offset, 100))
+
+
+def test_vectors_of_float64_are_exchanged_exactly(comm: MpiComm) -> None:
+    def thirds(rank: int) -> Tensor:
+        return vector(rank, 0, 1001, torch.float64) / 3
+
+    x = thirds(RANK)
+    for peer, received in zip(others(), comm.exchange(x, others()).wait(), strict=True):
+        assert torch.equal(received, thirds(peer))
+    comm.exchange(x, others()).mix([1 / SIZE] * SIZE)
+    expected = sum(thirds(rank) for rank in range(SIZE)) / SIZE
+    assert torch.allclose(x, expected, rtol=1e-14)
+
+
+# -- messages
+
+
+def test_messages_of_one_sender_arrive_in_order_and_by_tag(comm: MpiComm) -> None:
+    following, preceding = (RANK + 1) % SIZE, (RANK - 1) % SIZE
+    tags = (0, 1, 0, 1)
+    received = [torch.empty(17) for _ in tags]
+    pending = [comm.irecv(out, preceding, tag) for out, tag in zip(received, tags, strict=True)]
+    sends = [comm.isend(vector(RANK, what, 17), following, tags[what]) for what in (1, 0, 3, 2)]
+    for request in (*sends, *pending):
+        request.wait()
+    for what, out in enumerate(received):  # of the two with one tag, what was sent first comes first
+        assert torch.equal(out, vector(preceding, what, 17))
+
+
+def test_messages_and_exchanges_do_not_take_each_others_vectors(comm: MpiComm) -> None:
+    following, preceding = (RANK + 1) % SIZE, (RANK - 1) % SIZE
+    x, received = vector(RANK, 1, 50), torch.empty(50)
+    send = comm.isend(vector(RANK, 2, 50), following)
+    exchange = comm.exchange(x, others())
+    receive = comm.irecv(received, preceding)
+    for peer, arrived in zip(others(), exchange.wait(), strict=True):
+        assert torch.equal(arrived, vector(peer, 1, 50))
+    receive.wait()
+    send.wait()
+    assert torch.equal(received, vector(preceding, 2, 50))
+
+
+# -- all ranks
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_allreduce_gives_the_mean(reducing: MpiComm, dtype: torch.dtype) -> None:
+    for length in (1, 3, 1001, CAPACITY + 1):
+        x = (vector(RANK, 0, length, dtype) - 15_000) / 7
+        expected = np.mean([(vector(r, 0, length, dtype).numpy() - 15_000) / 7 for r in range(SIZE)], axis=0)
+        reducing.allreduce_mean(x)
+        np.testing.assert_allclose(
+            x.numpy(), expected, rtol=1e-5 if dtype == torch.float32 else 1e-13, atol=1e-2
+        )
+
+
+def test_several_allreduces_may_be_under_way_and_be_waited_for_in_any_order(reducing: MpiComm) -> None:
+    whole = torch.arange(5 * 1000, dtype=torch.float32)
+    for step in range(5):  # the names of a step are used again in the next
+        x = whole * (RANK + 1) + step
+        pending = [reducing.iallreduce_mean(x[start : start + 1000]) for start in range(0, 5000, 1000)]
+        for request in pending if (RANK + step) % 2 else pending[::-1]:
+            request.wait()
+        np.testing.assert_allclose(x.numpy(), whole.numpy() * (SIZE + 1) / 2 + step, rtol=1e-6)
+
+
+def test_the_engine_is_named(reducing: MpiComm) -> None:
+    assert re.match(r"horovod 0\.28\.\d+ \(mpi\)|(Open MPI|MPICH|Intel.* MPI) \d+", reducing.engine)
+
+
+def test_every_rank_gathers_all_vectors_in_the_order_of_ranks(comm: MpiComm) -> None:
+    gathered = comm.allgather(vector(RANK, 0, 6).view(2, 3))
+    assert gathered.shape == (SIZE, 2, 3)
+    assert torch.equal(gathered, torch.stack([vector(rank, 0, 6).view(2, 3) for rank in range(SIZE)]))
+    assert comm.allgather(torch.tensor([RANK])).flatten().tolist() == list(range(SIZE))
+
+
+def test_every_rank_gets_the_roots_vector(comm: MpiComm) -> None:
+    for root in range(SIZE):
+        x = vector(RANK, root, 33)
+        comm.broadcast(x, root)
+        assert torch.equal(x, vector(root, root, 33))
+
+
+def test_no_rank_leaves_a_barrier_before_all_are_there(comm: MpiComm) -> None:
+    window = comm.window(torch.zeros(1))
+    for passed in range(1, 6):
+        if passed % SIZE == RANK:
+            time.sleep(5e-3)  # the one the others wait for
+        with window.lock(0, shared=True):
+            window.accumulate(0, torch.ones(1))
+        comm.barrier()
+        seen = torch.empty(1)
+        with window.lock(0, shared=True):
+            window.get(0, seen)
+        assert seen == passed * SIZE
+        comm.barrier()
+
+
+def test_the_consensus_distance_is_the_root_mean_square_distance_to_the_mean(comm: MpiComm) -> None:
+    x, mean = torch.full((4,), float(RANK)), torch.full((4,), (SIZE - 1) / 2)
+    expected = np.sqrt(4 * np.var(np.arange(SIZE)))
+    assert consensus_distance(x, mean, comm) == pytest.approx(expected, rel=1e-12)
+
+
+# -- windows
+
+
+def test_a_window_holds_a_copy_that_others_get_and_put(comm: MpiComm) -> None:
+    x = vector(RANK, 0, 40)
+    window = comm.window(x)
+    x.fill_(-1.0)
+    following, preceding = (RANK + 1) % SIZE, (RANK - 1) % SIZE
+    whole, part = torch.empty(40), torch.empty(7)
+    with window.lock(following, shared=True):
+        window.get(following, whole)
+        window.flush(following)
+        assert torch.equal(whole, vector(following, 0, 40))
+        window.get(following, part, 30)
+    assert torch.equal(part, vector(following, 0, 40)[30:37])
+    comm.barrier()
+    with window.lock(following):
+        window.put(following, vector(RANK, 1, 7), 30)
+    comm.barrier()
+    expected = vector(RANK, 0, 40)
+    expected[30:37] = vector(preceding, 1, 7)
+    with window.lock(RANK, shared=True):
+        assert torch.equal(window.local, expected)
+    comm.barrier()
+
+
+def test_no_addition_to_a_window_is_lost(comm: MpiComm) -> None:
+    window = comm.window(torch.zeros(5))
+    for _ in range(100):
+        with window.lock(0, shared=True):
+            window.accumulate(0, torch.full((3,), RANK + 1.0), 1)
+    comm.barrier()
+    with window.lock(RANK, shared=True):
+        total = 100.0 * SIZE * (SIZE + 1) / 2 if RANK == 0 else 0.0
+        assert window.local.tolist() == [0.0, total, total, total, 0.0]
+    comm.barrier()
+
+
+def test_an_exclusive_lock_makes_reading_and_writing_one(comm: MpiComm) -> None:
+    window, counter = comm.window(torch.zeros(2)), torch.empty(2)
+    for _ in range(50):
+        with window.lock(0):
+            window.get(0, counter)
+            window.flush(0)
+            window.put(0, counter + 1)
+    comm.barrier()
+    if RANK == 0:
+        with window.lock(0):
+            assert window.local.tolist() == [50.0 * SIZE] * 2
+    comm.barrier()
+
+
+def test_a_window_of_float64_keeps_its_digits(comm: MpiComm) -> None:
+    window = comm.window(torch.full((3,), 1 / 3, dtype=torch.float64))
+    got = torch.empty(3, dtype=torch.float64)
+    with window.lock(SIZE - 1, shared=True):
+        window.get(SIZE - 1, got)
+    assert torch.equal(got, torch.full((3,), 1 / 3, dtype=torch.float64))
+    comm.barrier()
+
+
+# -- counters and clock
+
+
+def counted(comm: MpiComm, action: Callable[[], object]) -> tuple[int, int, int]:
+    """Return by how much messages, bytes sent and bytes received grew."""
+    before = comm.counters.messages, comm.counters.bytes_sent, comm.counters.bytes_received
+    action()
+    after = comm.counters.messages, comm.counters.bytes_sent, comm.counters.bytes_received
+    sent, out, received = (b - a for a, b in zip(before, after, strict=True))
+    return sent, out, received
+
+
+@pytest.mark.parametrize("length", [1, 1001])
+def test_messages_and_bytes_are_those_of_the_method(comm: MpiComm, length: int) -> None:
+    x, d, n = torch.zeros(length), 4 * length, SIZE
+    k = len(others())
+    following, preceding = (RANK + 1) % n, (RANK - 1) % n
+
+    def shift() -> None:
+        receive = comm.irecv(torch.empty(length), preceding)
+        comm.isend(x, following).wait()
+        receive.wait()
+
+    assert counted(comm, lambda: comm.exchange(x, others()).mix([1.0] * n)) == (k, k * d, k * d)
+    assert counted(comm, lambda: comm.exchange(x, ring()).wait()) == (
+        len(ring()), len(ring()) * d, len(ring()) * d,
+    )  # fmt: skip
+    assert counted(comm, shift) == (1, d, d)
+    assert counted(comm, lambda: comm.allgather(x)) == (k, k * d, k * d)
+    root = (k, k * d, 0) if RANK == 0 else (0, 0, d)
+    assert counted(comm, lambda: comm.broadcast(x, 0)) == root
+    assert counted(comm, comm.barrier) == (0, 0, 0)
+    ring_bytes = 2 * (n - 1) * d // n
+    assert ring_allreduce_bytes(n, x) == ring_bytes
+    assert counted(comm, lambda: comm.allreduce_mean(x)) == (2 * k, ring_bytes, ring_bytes)
+    assert counted(comm, lambda: comm.allreduce_mean(x.double())) == (2 * k, 4 * k * d // n, 4 * k * d // n)
+
+
+def test_one_sided_operations_are_counted_by_who_calls_them(comm: MpiComm) -> None:
+    x, d = torch.zeros(9), 36
+    window = comm.window(x)
+    with window.lock(0):
+        assert counted(comm, lambda: window.get(0, x)) == (1, 0, d)
+        window.flush(0)
+        assert counted(comm, lambda: window.put(0, x)) == (1, d, 0)
+        assert counted(comm, lambda: window.accumulate(0, x)) == (1, d, 0)
+        assert counted(comm, lambda: window.flush(0)) == (0, 0, 0)
+    comm.barrier()
+
+
+def test_starting_the_clock_sets_clock_and_counters_to_zero(comm: MpiComm) -> None:
+    comm.exchange(torch.zeros(3), others()).wait()
+    comm.start_clock()
+    assert comm.counters == Counters()
+    assert 0 <= comm.now() < TIMEOUT_S
+
+
+def test_waiting_for_a_late_rank_is_counted_as_waiting(comm: MpiComm) -> None:
+    comm.barrier()
+    before, late = comm.counters.wait_s, SIZE - 1
+    if late == RANK:
+        time.sleep(0.2)  # the one the others wait for
+    comm.barrier()
+    if late != RANK:
+        assert 0.01 < comm.counters.wait_s - before < TIMEOUT_S
+
+
+def test_nothing_counts_off_the_clock(reducing: MpiComm) -> None:
+    comm = reducing
+    comm.exchange(torch.zeros(3), others()).wait()
+    clock, before = comm.now(), Counters(**vars(comm.counters))
+    with comm.off_the_clock():
+        start = time.perf_counter()
+        comm.exchange(torch.zeros(100), others()).wait()
+        x = torch.full((3,), float(RANK))
+        comm.allreduce_mean(x)
+        comm.barrier()
+        comm.allgather(x)
+        time.sleep(0.2)
+        away = time.perf_counter() - start
+    after = comm.now()
+    assert torch.equal(x, torch.full((3,), (SIZE - 1) / 2))
+    assert comm.counters == before
+    # what is left is the time of a few lines, however busy the machine
+    assert 0 <= after - clock < away
+    x = torch.full((3,), float(RANK))
+    comm.allreduce_mean(x)  # on the engine again
+    assert torch.equal(x, torch.full((3,), (SIZE - 1) / 2))
+    assert comm.counters.messages == before.messages + 2 * (SIZE - 1)
+
+
+def test_the_clock_and_the_counters_go_on_after_an_error_off_the_clock(comm: MpiComm) -> None:
+    before = Counters(**vars(comm.counters))
+    with pytest.raises(ZeroDivisionError), comm.off_the_clock():
+        comm.exchange(torch.zeros(100), others()).wait()
+        raise ZeroDivisionError
+    assert comm.counters == before
+    comm.exchange(torch.zeros(100), others()).wait()
+    assert comm.counters.messages == before.messages + len(others())
+
+
+# -- who waits for whom
+
+
+@contextmanager
+def impatient(comm: MpiComm) -> Iterator[None]:
+    """Let the calls of `comm` wait for a fraction of a second."""
+    comm._timeout_s = 0.2
+    try:
+        yield
+    finally:
+        comm._timeout_s = TIMEOUT_S
+
+
+def wait_for_rank_0(comm: MpiComm) -> None:
+    """Return when rank 0 is here too."""
+    token = torch.zeros(1)
+    tokens = (
+        [comm.isend(token, rank, tag=9) for rank in others()] if RANK == 0 else [comm.irecv(token, 0, tag=9)]
+    )
+    for pending in tokens:
+        pending.wait()
+
+
+def told(what: str) -> str:
+    return rf"^rank 0 has waited \d+ s for {what}$"
+
+
+def test_a_message_that_nobody_sends_is_told_of(comm: MpiComm) -> None:
+    silent, out = SIZE - 1, torch.empty(4)
+    if RANK == 0:
+        pending = comm.irecv(out, silent, tag=3)
+        with impatient(comm), pytest.raises(CommTimeout, match=told(f"a message of rank {silent}, tag 3")):
+            pending.wait()
+    wait_for_rank_0(comm)
+    if silent == RANK:
+        sent = comm.isend(torch.ones(4), 0, tag=3)
+    if RANK == 0:
+        pending.wait()  # who gave up may ask again
+        assert torch.equal(out, torch.ones(4))
+    if silent == RANK:
+        sent.wait()
+
+
+@pytest.mark.skipif(SIZE == 1, reason="nobody to wait for")
+@pytest.mark.parametrize("finish", ["mix", "wait"])
+def test_a_peer_that_never_exchanges_is_told_of(comm: MpiComm, finish: str) -> None:
+    silent, x = SIZE - 1, torch.full((CAPACITY,), float(RANK))
+    if RANK == 0:
+        exchange = comm.exchange(x, [silent])
+        with impatient(comm), pytest.raises(CommTimeout, match=told(rf".*rank {silent}\b.*, in an exchange")):
+            exchange.mix([0.5, 0.5]) if finish == "mix" else exchange.wait()
+        assert torch.equal(x, torch.zeros(CAPACITY))  # not half mixed
+    wait_for_rank_0(comm)
+    if silent == RANK:
+        exchange = comm.exchange(x, [0])
+    if RANK in (0, silent):
+        exchange.mix([0.5, 0.5])
+        assert torch.equal(x, torch.full((CAPACITY,), silent / 2))
+
+
+@pytest.mark.skipif(SIZE == 1, reason="nobody to wait for")
+def test_a_rank_missing_from_a_barrier_is_told_of(comm: MpiComm) -> None:
+    if RANK == 0:
+        with impatient(comm), pytest.raises(CommTimeout, match=told("all ranks, in a barrier")):
+            comm.barrier()
+    wait_for_rank_0(comm)
+    if RANK != 0:
+        comm.barrier()  # the one that rank 0 is still in
+    comm.allgather(torch.zeros(1))
+
+
+# -- the order of finishing
+
+
+def test_two_exchanges_may_be_finished_in_the_other_order(comm: MpiComm) -> None:
+    first, second = vector(RANK, 1, CAPACITY), vector(RANK, 2, CAPACITY)
+    one, two = comm.exchange(first, others()), comm.exchange(second, others())
+    if RANK == 0:
+        received_second = two.wait()
+        time.sleep(0.2)  # lets the others go on to the third exchange, if they wrongly can
+        received_first = one.wait()
+    else:
+        received_first, received_second = one.wait(), two.wait()
+    received_third = comm.exchange(vector(RANK, 3, CAPACITY), others()).wait()
+    for what, received in enumerate((received_first, received_second, received_third), 1):
+        assert all(torch.equal(r, vector(p, what, CAPACITY)) for p, r in zip(others(), received, strict=True))
