@@ -8,21 +8,24 @@ from repro.flat import FlatModel
 
 OnBucket = Callable[[Tensor], None]
 
-BUCKET_BYTES = 4 * 2**20
-"""Size from which finished gradients are handed out: large enough that an all-reduce is bound by bandwidth, small
-enough that most of it overlaps with the backward pass."""
+BUCKETS = 8
+SMALLEST_BYTES, LARGEST_BYTES = 128 * 2**10, 16 * 2**20
+"""A gradient is cut in about `BUCKETS` pieces, so that most of the communication overlaps with the backward pass, but
+none so small that latency, or so large that waiting for it, rules."""
 
 
 class Buckets:
-    """Cuts a flat gradient, from its end, into buckets of at least `BUCKET_BYTES`.
+    """Cuts a flat gradient, from its end, into buckets of at least `bucket_bytes`.
 
     Backward passes finish parameters roughly in reverse order, so the finished part is a growing suffix of the vector.
     The cut depends on sizes alone: every worker, every step and every world sees the same buckets.
     """
 
-    def __init__(self, model: FlatModel, bucket_bytes: int = BUCKET_BYTES) -> None:
+    def __init__(self, model: FlatModel, bucket_bytes: int | None = None) -> None:
         self._gradient = model.gradient
-        self._bucket_size = max(1, bucket_bytes // model.gradient.element_size())
+        element = model.gradient.element_size()
+        share = model.gradient.numel() * element // BUCKETS
+        self._bucket_size = (bucket_bytes or min(max(share, SMALLEST_BYTES), LARGEST_BYTES)) // element
         self._starts = [offset for _, offset in model.offsets()]
         self._unfinished: list[bool] = []
         self._on_bucket: OnBucket | None = None

@@ -80,6 +80,8 @@ def _outcomes() -> Iterator[Check]:
             yield Check(name, True, look(), required=required)
         except Problem as problem:
             yield Check(name, False, str(problem), problem.fix, required)
+        except UserError as error:  # its line says what to do
+            yield Check(name, False, str(error), required=required)
 
 
 def _python() -> str:
@@ -87,10 +89,7 @@ def _python() -> str:
 
 
 def _mpi_library() -> str:
-    try:
-        version = mpi_env.library_version()
-    except UserError as error:
-        raise Problem(str(error), SET_UP_AGAIN) from None
+    version = mpi_env.library_version()
     if why := mpi_env.refusal(version):
         raise Problem(f"{version} must not be used: {why}", f"{SET_UP_AGAIN} (takes another MPI)")
     return version
@@ -192,10 +191,7 @@ def _probe(part: str) -> dict[str, Any]:
 @functools.cache
 def _answer(part: str) -> dict[str, Any] | Problem:
     """Start the ranks once for each part: `python -m mpi4py` ends them all when one of them fails."""
-    try:
-        ranks = mpi_env.command(RANKS, [sys.executable, "-m", "mpi4py", "-m", "repro.launch.probe", part])
-    except UserError as error:
-        return Problem(str(error), SET_UP_AGAIN)
+    ranks = mpi_env.command(RANKS, [sys.executable, "-m", "mpi4py", "-m", "repro.launch.probe", part])
     variables = os.environ | mpi_env.environment(RANKS, mpi_env.available_cores())
     pipe = subprocess.PIPE
     process = subprocess.Popen(ranks, env=variables, text=True, stdout=pipe, stderr=pipe)

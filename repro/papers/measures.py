@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from repro.report.measures import finals
 from repro.runs.record import Record
 
 
 def top1(records: Sequence[Record], evaluated_model: str = "mean") -> list[float]:
-    """Final test top-1 in percent."""
-    return [record.final("test_top1_percent", evaluated_model) for record in records]
+    """Final test top-1 in percent; nan where the run diverged."""
+    return finals(records, "test_top1_percent", evaluated_model)
 
 
 def seconds_per_step(records: Sequence[Record]) -> list[float]:

@@ -76,9 +76,4 @@ def _parse(text: str, columns: tuple[str, ...]) -> "pd.DataFrame":
     if any(line.count(",") != len(columns) - 1 for line in text.splitlines()):
         raise ValueError("a row of another length")
     types = {column: object if column in TEXT_COLUMNS else float for column in columns}
-    return pd.read_csv(
-        io.StringIO(text),
-        names=list(columns),
-        dtype=types,
-        float_precision="round_trip",
-    )
+    return pd.read_csv(io.StringIO(text), names=list(columns), dtype=types)

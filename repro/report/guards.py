@@ -42,6 +42,7 @@ def check(records: Iterable[Record]) -> Checked:
     - a table is missing, damaged, or has not one row a worker;
     - samples != steps * workers * batch_size in some row, or the workers' do not add up to the last row's;
     - it did not take ceil(epochs * N / (workers * batch_size)) steps, where N = samples / epoch;
+    - a table's digest is not the one in run.json (a number was changed);
     - N is not what most records of the same task say, or there is no most.
     """
     problems: list[Problem] = []
@@ -58,6 +59,8 @@ def check(records: Iterable[Record]) -> Checked:
     for key, record in readable.items():
         size = _training_samples(epochs[key])
         wrong = _wrong_rows(record.run, size, epochs[key], workers[key])
+        if not wrong and (name := record.altered()):
+            wrong = f"{name} was changed after the run: its digest is not the one in run.json"
         if wrong:
             reasons[key] = wrong
         else:

@@ -57,8 +57,18 @@ class Published:
         """The value in words, e.g. `SwarmSGD, CIFAR-10, 8 workers: test_top1_percent = 91.79 percent`."""
         nodes = f"{self.workers} worker{'s' * (self.workers > 1)}" if self.workers else ""
         setting = ", ".join(part for part in (self.method, self.dataset, self.model, nodes) if part)
-        relation = {"at most": "at most ", "at least": "at least ", "approximate": "about "}.get(self.spread, "")
-        return f"{setting}: {self.metric} {relation or '= '}{self.value:g} {self.unit}".strip()
+        return f"{setting}: {self.metric} {self._relation} {self.number} {self.unit}"
+
+    @property
+    def number(self) -> str:
+        """The value with its printed spread, e.g. `91.5 +- 0.2`."""
+        return f"{self.value:g}" if self.spread in ("", *SPREADS) else f"{self.value:g} +- {self.spread}"
+
+    @property
+    def _relation(self) -> str:
+        if self.spread == "approximate":
+            return "about"
+        return self.spread if self.spread in SPREADS else "="
 
 
 def read_published(folder: Path) -> list[Published]:

@@ -12,12 +12,12 @@ SEQUENTIAL = "sequential"
 
 COLOURS = {
     "largebatch": "#000000",
-    SEQUENTIAL: "#777777",
     "dpsgd": "#0072b2",
+    "swarm": "#d55e00",
     "adpsgd": "#56b4e9",
+    SEQUENTIAL: "#777777",
     "sgp": "#009e73",
     "matcha": "#e69f00",
-    "swarm": "#d55e00",
     "easgd": "#cc79a7",
     "downpour": "#882255",
     "localsgd": "#999933",

@@ -294,7 +294,9 @@ def _print_rich(rows: Sequence[Sequence[str]], file: TextIO) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*HEADINGS, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("name", "verdict"))
     for row in rows:
         table.add_row(*(Text(field, style=COLOURS.get(field, "")) for field in row))
     Console(file=file).print(table)

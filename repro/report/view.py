@@ -214,14 +214,8 @@ def _metric(value: Published) -> str:
 
 def _printed(value: Published) -> str:
     unit = "%" if value.unit == "percent" else "" if value.unit == "ratio" else value.unit
-    number = f"{value.value:g}"
-    if value.spread == "approximate":
-        number = f"about {number}"
-    elif value.spread in SPREADS:
-        number = f"{value.spread} {number}"
-    elif value.spread:
-        number += f" ± {value.spread}"
-    return f"{number} {unit}".strip()
+    relation = "about" if value.spread == "approximate" else value.spread if value.spread in SPREADS else ""
+    return f"{relation} {value.number.replace('+-', '±')} {unit}".strip()
 
 
 def _group_view(name: str, rows: Sequence[Row], figures: Sequence[Figure]) -> GroupView:

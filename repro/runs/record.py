@@ -1,5 +1,6 @@
 """A Record: what one finished run left, as read back from its folder."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ class Record:
     run: Run
     provenance: dict[str, Any]
     outcome: dict[str, Any]
+    tables_sha256: dict[str, str]
 
     @cached_property
     def epochs(self) -> "pd.DataFrame":
@@ -32,6 +34,13 @@ class Record:
     def workers(self) -> "pd.DataFrame":
         """One row a worker, columns `WORKER_COLUMNS`."""
         return _read_table(self.folder / "workers.csv", WORKER_COLUMNS)
+
+    def altered(self) -> str | None:
+        """Return the name of a table that is not as the run left it; None where all are."""
+        for name, sha256 in self.tables_sha256.items():
+            if hashlib.sha256((self.folder / name).read_bytes()).hexdigest() != sha256:
+                return name
+        return None
 
     def curve(self, evaluated_model: str = "mean") -> "pd.DataFrame":
         """Return the rows of one evaluated model in the order of epochs."""
@@ -60,7 +69,9 @@ def read(folder: Path) -> Record:
             f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: move the folder away"
         )
     try:
-        return Record(folder, from_dict(content["run"]), content["provenance"], content["outcome"])
+        return Record(
+            folder, from_dict(content["run"]), content["provenance"], content["outcome"], content["tables_sha256"]
+        )
     except KeyError as error:
         raise UserError(f"{path} lacks {error}") from None
 
@@ -69,8 +80,7 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        # round_trip: the digits written are the number read, so tables made of records are exact
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     missing = [name for name in columns if name not in table.columns]

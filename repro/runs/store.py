@@ -1,6 +1,8 @@
 """The folder of records: which runs are finished, and how a record gets in."""
 
 import csv
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -59,14 +61,19 @@ class Store:
         draft = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.root))
         try:
             draft.chmod(0o755)
-            _write_table(draft / "epochs.csv", EPOCH_COLUMNS, epochs)
-            _write_table(draft / "workers.csv", WORKER_COLUMNS, workers)
+            tables = {
+                "epochs.csv": _table(EPOCH_COLUMNS, epochs),
+                "workers.csv": _table(WORKER_COLUMNS, workers),
+            }
+            for name, text in tables.items():
+                _write_text(draft / name, text)
             content = {
                 "schema_version": SCHEMA_VERSION,
                 "key": run.key,
                 "run": asdict(run),
                 "provenance": provenance,
                 "outcome": outcome,
+                "tables_sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in tables.items()},
             }
             _write_text(draft / "run.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
             if target.exists():  # a run asked for again on purpose replaces its record
@@ -79,13 +86,12 @@ class Store:
         return target
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
+def _table(columns: Sequence[str], rows: Iterable[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -7,8 +7,8 @@ from mpi4py import MPI
 
 from baselines.largebatch import LargeBatch, LargeBatchConfig
 from repro.runs.spec import Run, Sgd
-from repro.tasks.data.cifar10 import Cifar10Data
 from repro.tasks.cifar import Cifar10
+from repro.tasks.data.cifar10 import Cifar10Data
 from repro.worker import Worker
 from repro.worlds.mpi import MpiComm
 from tests.benchmarks.conftest import Keep

