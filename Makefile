@@ -2,6 +2,7 @@
 # is done by `.venv/bin/repro`; here are only the names.
 
 SCALE ?= laptop
+RESULTS ?= results
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -18,6 +19,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  variables of reproduce-cifar: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder'
+	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 
 setup: $(READY) ## install torch, MPI, Horovod and ReproSGD into .venv
 	@echo 'set up; `make doctor` checks it'
@@ -30,7 +32,7 @@ doctor: $(READY) ## check MPI, Horovod, data and GPU; each line says ok, or the 
 	@$(REPRO) doctor
 
 demo: $(READY) ## the whole pipeline on handwritten digits: three methods, 4 ranks, 3 seeds, report (3 minutes)
-	@$(REPRO) reproduce demo
+	@$(REPRO) reproduce demo $(call option,--results,$(RESULTS))
 
 test: $(READY) ## run the tests
 	@$(PYTHON) -m pytest
@@ -43,18 +45,19 @@ lint: $(READY) ## check style and types
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
 
-reproduce-cifar: $(READY) ## reproduce the CIFAR-10 results (SCALE=smoke: 3 minutes, laptop: 40 minutes on 2 cores)
+reproduce-cifar: $(READY) ## reproduce the CIFAR-10 results (SCALE=smoke: 3 minutes, laptop: 30 minutes on 2 cores)
 	@$(REPRO) reproduce cifar $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
-		$(call option,--workers,$(NP)) $(call option,--cifar10-dir,$(CIFAR10_DIR))
+		$(call option,--workers,$(NP)) $(call option,--cifar10-dir,$(CIFAR10_DIR)) \
+		$(call option,--results,$(RESULTS))
 
 status: $(READY) ## say which runs are done and which are not
-	@$(REPRO) status
+	@$(REPRO) status $(call option,--results,$(RESULTS))
 
 verdict: $(READY) ## compare the records with the published numbers and claims
-	@$(REPRO) verdict
+	@$(REPRO) verdict $(call option,--results,$(RESULTS))
 
 report: $(READY) ## draw tables and figures and write results/report/index.html
-	@$(REPRO) report
+	@$(REPRO) report $(call option,--results,$(RESULTS))
 
-clean-runs: ## remove what interrupted runs left (results/.scratch); let running ones end first
-	rm -rf results/.scratch
+clean-runs: ## remove what interrupted runs left behind; let running ones end first
+	rm -rf '$(RESULTS)'/.scratch '$(RESULTS)'/runs/.unfinished-*

@@ -20,7 +20,7 @@ app = typer.Typer(
 
 Names = Annotated[list[str], typer.Argument(help="Cells (paper.cell), papers, or groups such as cifar or demo.")]
 ScaleOption = Annotated[str, typer.Option(help="smoke (seconds), laptop (minutes) or paper (as printed).")]
-Seeds = Annotated[int, typer.Option(help="Number of seeds: 1 to this.")]
+Seeds = Annotated[int | None, typer.Option(help="Number of seeds, from 1 on; by default 1 at smoke scale, else 3.")]
 Workers = Annotated[int | None, typer.Option(help="Number of workers; each cell's own by default.")]
 Results = Annotated[Path, typer.Option(help="Folder of records, tables, figures and verdicts.")]
 Cifar10Dir = Annotated[Path | None, typer.Option(help="Folder with CIFAR-10, else CIFAR10_DIR, data/, download.")]
@@ -45,7 +45,7 @@ def list_cells() -> None:
 def run(
     names: Names,
     scale: ScaleOption = "laptop",
-    seeds: Seeds = 1,
+    seeds: Seeds = None,
     workers: Workers = None,
     change: Set = None,
     cifar10_dir: Cifar10Dir = None,
@@ -55,14 +55,14 @@ def run(
     """Make the runs of cells that have no record yet."""
     from repro.launch.campaign import campaign
 
-    campaign(names, _scale(scale), seeds, workers, change or [], cifar10_dir, results, dry_run=dry_run)
+    campaign(names, _scale(scale), _seeds(seeds, scale), workers, change or [], cifar10_dir, results, dry_run=dry_run)
 
 
 @app.command()
 def reproduce(
     names: Names,
     scale: ScaleOption = "laptop",
-    seeds: Seeds = 3,
+    seeds: Seeds = None,
     workers: Workers = None,
     cifar10_dir: Cifar10Dir = None,
     results: Results = RESULTS,
@@ -71,7 +71,7 @@ def reproduce(
     """Make the runs, then tables, figures, verdicts and the report."""
     from repro.launch.campaign import campaign
 
-    failed = campaign(names, _scale(scale), seeds, workers, [], cifar10_dir, results, dry_run=dry_run)
+    failed = campaign(names, _scale(scale), _seeds(seeds, scale), workers, [], cifar10_dir, results, dry_run=dry_run)
     if not dry_run:
         _report(results)
     if failed:
@@ -79,11 +79,16 @@ def reproduce(
 
 
 @app.command()
-def status(names: Names, scale: ScaleOption = "laptop", seeds: Seeds = 3, results: Results = RESULTS) -> None:
+def status(
+    names: Annotated[list[str] | None, typer.Argument(help="As for run; by default all papers.")] = None,
+    scale: ScaleOption = "laptop",
+    seeds: Seeds = None,
+    results: Results = RESULTS,
+) -> None:
     """Say for each cell which runs are done."""
     from repro.launch.show import status_table
 
-    status_table(names, _scale(scale), seeds, results)
+    status_table(names or [], _scale(scale), _seeds(seeds, scale), results)
 
 
 @app.command()
@@ -133,6 +138,11 @@ def _scale(name: str):  # type: ignore[no-untyped-def]  # the type would import 
     if name not in SCALES:
         raise UserError(f"unknown scale {name!r}; known: {', '.join(SCALES)}")
     return name
+
+
+def _seeds(asked: int | None, scale: str) -> int:
+    # a smoke run asks whether everything works; fewer than 3 seeds decide nothing
+    return asked if asked is not None else (1 if scale == "smoke" else 3)
 
 
 def main() -> None:

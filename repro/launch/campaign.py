@@ -46,7 +46,7 @@ def campaign(
     for planned in runs:
         check(planned.run)
     to_do = [planned for planned in runs if not planned.done]
-    _announce(runs, to_do)
+    _announce(runs, to_do, store)
     if dry_run or not to_do:
         return 0
 
@@ -88,7 +88,7 @@ def find_cifar10(folder: Path | None) -> Path:
     return locate(folder.expanduser() if folder else folders.cifar10, folders.cache, progress=_downloading).resolve()
 
 
-def _announce(runs: list[PlannedRun], to_do: list[PlannedRun]) -> None:
+def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], store: Store) -> None:
     done = len(runs) - len(to_do)
     labels: dict[str, list[PlannedRun]] = {}
     for planned in runs:
@@ -101,6 +101,13 @@ def _announce(runs: list[PlannedRun], to_do: list[PlannedRun]) -> None:
         print(f"  {label:<28} {first.task:<9} n={first.workers:<3} {first.epochs:g} epochs, seeds {seeds}: {note}")
     total = duration(sum(planned.seconds for planned in to_do))
     print(f"{len(runs)} runs at scale {runs[0].run.scale}, {done} done, {len(to_do)} to make: about {total}")
+    if done:
+        made = {
+            (p["cpu"], (p["git_commit"] or "unknown")[:9])
+            for p in (store.get(m.run).provenance for m in runs if m.done)
+        }
+        print("done before: " + "; ".join(f"on {cpu}, commit {commit}" for cpu, commit in sorted(made)))
+        print(f"these records are in {store.root}; to make your own beside them, name another folder of results")
 
 
 def _summary(record: Record) -> str:

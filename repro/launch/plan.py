@@ -45,7 +45,7 @@ def plan(
 
 
 def cells_of(names: Sequence[str], papers: Iterable[Paper]) -> list[Cell]:
-    """Return the cells that `names` mean: `paper.cell`, a whole `paper`, or a group such as `cifar`.
+    """Return the cells that `names` mean: `paper.cell`, a whole `paper`, or a group such as `cifar`; all for none.
 
     Raises:
         UserError: a name means nothing.
@@ -64,4 +64,4 @@ def cells_of(names: Sequence[str], papers: Iterable[Paper]) -> list[Cell]:
                 f"unknown cell, paper or group {name!r}; groups: {', '.join(groups)}; cells: {', '.join(by_name)}"
             )
         chosen |= found
-    return list(chosen.values())
+    return list((chosen if names else by_name).values())

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
+"""The papers' printed values that come with the project, for results kept elsewhere."""
+
+
 @dataclass(frozen=True)
 class Library:
     """The contents of `results/`, as far as they come from runs and papers.
@@ -47,5 +51,5 @@ def read_library(results: Path) -> Library:
         frames=checked.frames,
         summary=summary(checked.frames),
         matching=Matching(checked.records),
-        published=tuple(read_published(results / "published")),
+        published=tuple(read_published(own if (own := results / "published").is_dir() else PUBLISHED)),
     )
