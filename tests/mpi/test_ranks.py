@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -16,10 +16,10 @@ from repro.launch.mpi_env import available_cores, command, environment
 
 RANKS = Path(__file__).parent / "ranks"
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 100.0
+LIMIT_S = 150.0
 PYTEST = [
     sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:hypothesispytest",
-    "-o", "addopts=", "-o", "python_files=check_*.py", str(RANKS),
+    "-o", "addopts=", "-o", "faulthandler_timeout=90", "-o", "python_files=check_*.py", str(RANKS),
 ]  # fmt: skip
 pytestmark = pytest.mark.mpi
 
@@ -42,22 +42,25 @@ def members(session: int) -> list[psutil.Process]:
     """The processes of a session, whatever process groups they made for themselves."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+        with suppress(ProcessLookupError):
+            if os.getsid(process.pid) == session and runs(process.pid):
                 found.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            continue
     return found
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, other than one that has ended and that nobody has asked after yet."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End mpirun and its ranks: asked first, then killed one by one."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            pass
     for member in members(process.pid):
         member.kill()
     process.wait(10)
@@ -115,7 +118,7 @@ def test_ranks_that_hang_are_ended_and_none_stays_behind(tmp_path: Path) -> None
         pids = [int(file.read_text()) for file in files]
         assert set(pids) <= {member.pid for member in members(process.pid)}
     assert members(process.pid) == []
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not any(runs(pid) for pid in pids)
 
 
 def test_one_failing_rank_ends_the_others_and_is_shown(tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_one_failing_rank_ends_the_others_and_is_shown(tmp_path: Path) -> None:
     assert members(process.pid) == []
 
 
-def wait_until(condition, limit_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     """Return when `condition` holds."""
     deadline = time.monotonic() + limit_s
     while not condition():

@@ -1,8 +1,8 @@
-"""Times, on 2 ranks and interleaved, the suite's exchange-and-average against another way to do as much.
+"""Times, on 2 ranks, one way to exchange a vector and average or add.
 
-    mpirun -n 2 python exchange.py NUM_FLOATS ROUNDS sendrecv|horovod|send
+    mpirun -n 2 python exchange.py NUM_FLOATS ROUNDS ours|sendrecv|horovod
 
-Rank 0 prints one JSON object: seconds of each round, of the slower rank, for `ours` and for `theirs`.
+Rank 0 prints a JSON list: the seconds of each round, of the slower rank.
 """
 
 import json
@@ -13,38 +13,32 @@ from collections.abc import Callable
 import torch
 from mpi4py import MPI
 
-from repro.worlds.allreduce import HorovodEngine
 from repro.worlds.mpi import MpiComm
 
 
-def main(size: int, rounds: int, against: str) -> None:
+def main(size: int, rounds: int, name: str) -> None:
     world = MPI.COMM_WORLD
     peer = 1 - world.rank
-    comm = MpiComm(world, size, shared_memory=against != "send")
     x, received = torch.ones(size), torch.empty(size)
-    horovod = HorovodEngine(world) if against == "horovod" else None
+    comm = MpiComm(world, size, allreduce="horovod" if name == "horovod" else None)
 
-    def ours() -> None:
-        comm.exchange(x, [peer]).mix([0.5, 0.5])
+    def sendrecv() -> None:
+        world.Sendrecv(x.numpy(), peer, recvbuf=received.numpy(), source=peer)
+        x.add_(received)
 
-    def theirs() -> None:
-        if horovod is not None:
-            horovod.start(x).wait()
-        else:
-            world.Sendrecv(x.numpy(), peer, recvbuf=received.numpy(), source=peer)
-            x.add_(received)
-
-    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    ways: dict[str, Callable[[], None]] = {
+        "ours": lambda: comm.exchange(x, [peer]).mix([0.5, 0.5]),
+        "sendrecv": sendrecv,
+        "horovod": lambda: comm.allreduce_mean(x),
+    }
+    seconds = []
     for number in range(-3, rounds):  # the first three warm up
         x.fill_(1.0)
-        for name, way in (("ours", ours), ("theirs", theirs)) if number % 2 else (("theirs", theirs), ("ours", ours)):
-            elapsed = world.allreduce(_time(world, way), MPI.MAX)
-            if number >= 0:
-                seconds[name].append(elapsed)
+        elapsed = world.allreduce(_time(world, ways[name]), MPI.MAX)
+        if number >= 0:
+            seconds.append(elapsed)
     if world.rank == 0:
         print(json.dumps(seconds))
-    if horovod is not None:
-        horovod.close()
     comm.close()
 
 

@@ -11,13 +11,14 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from repro.worlds.comm import CHUNK, Counters, consensus_distance, mix_, ring_allreduce_bytes
+from repro.worlds.comm import CHUNK, Counters, consensus_distance, ring_allreduce_bytes
 from repro.worlds.errors import CommTimeout
 from repro.worlds.mpi import MpiComm
 from tests.mpi.ranks.conftest import CAPACITY, TIMEOUT_S
 
 WORLD = MPI.COMM_WORLD
 RANK, SIZE = WORLD.rank, WORLD.size
+WIDE = 2**20 + 200_003
 LENGTHS = (1, 2, 3, 7, 100, 4097, CHUNK - 1, CHUNK + 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, 3 * CHUNK)
 
 
@@ -70,16 +71,12 @@ def test_mixing_with_neighbours_gives_the_weighted_sum(comm: MpiComm, peers: Cal
         assert is_close(x, expected), f"length {length}"
 
 
-def test_mixing_equals_mix_bit_for_bit_in_the_order_of_the_peers(comm: MpiComm) -> None:
-    def normal(rank: int) -> Tensor:
-        return torch.randn(CAPACITY, generator=torch.Generator().manual_seed(rank))
-
+def test_weights_belong_to_the_peers_in_the_order_given(comm: MpiComm) -> None:
     peers = others()[::-1]
-    x, expected = normal(RANK), normal(RANK)
-    weights = torch.rand(SIZE, generator=torch.Generator().manual_seed(0)).tolist()
-    mix_(expected, [normal(peer) for peer in peers], weights)
+    x, weights = vector(RANK, 0, CAPACITY), [1 / (k + 2) for k in range(SIZE)]
+    expected = sum(w * vector(rank, 0, CAPACITY) for w, rank in zip(weights, [RANK, *peers], strict=True))
     comm.exchange(x, peers).mix(weights)
-    assert torch.equal(x, expected)
+    assert is_close(x, expected)
 
 
 def test_an_exchange_with_no_peers_only_scales(comm: MpiComm) -> None:
@@ -160,6 +157,45 @@ def test_vectors_of_float64_are_exchanged_exactly(comm: MpiComm) -> None:
     comm.exchange(x, others()).mix([1 / SIZE] * SIZE)
     expected = sum(thirds(rank) for rank in range(SIZE)) / SIZE
     assert torch.allclose(x, expected, rtol=1e-14)
+
+
+# -- averages of two
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["shared-memory", "messages"])
+def wide(request: pytest.FixtureRequest) -> Iterator[MpiComm]:
+    """A Comm with room for vectors that are averaged piece by piece."""
+    comm = MpiComm(WORLD, WIDE, shared_memory=request.param, timeout_s=TIMEOUT_S)
+    yield comm
+    comm.close()
+
+
+def test_two_ranks_average_to_the_same_bits(wide: MpiComm) -> None:
+    rng = np.random.default_rng(3)
+    lengths = [1, 1001, CAPACITY, 2**20 - 1, 2**20, 2**20 + 1, WIDE, WIDE + 1]
+    lengths += [int(length) for length in rng.choice([1, 7, 5000, 2**20 + 3], 40, p=[0.3, 0.3, 0.3, 0.1])]
+    for what, length in enumerate(lengths):
+        peer = int(random_matching(rng)[RANK])
+        if peer == RANK:
+            continue
+        x = vector(RANK, what, length) / 3
+        expected = (x.double() + (vector(peer, what, length) / 3).double()) / 2
+        wide.average(x, peer)
+        assert is_close(x, expected), f"round {what}, length {length}, with {peer}"
+        if what % 3 == 0:  # averages and exchanges use the same memory in turn
+            (theirs,) = wide.exchange(x, [peer]).wait()
+            assert torch.equal(x, theirs)
+
+
+def test_averaging_is_the_exchange_with_halves_bit_for_bit(wide: MpiComm) -> None:
+    for length in (1001, 2**20 + 5):
+        peer = RANK ^ 1
+        if peer >= SIZE:
+            continue
+        averaged, mixed = vector(RANK, 0, length) / 3, vector(RANK, 0, length) / 3
+        wide.average(averaged, peer)
+        wide.exchange(mixed, [peer]).mix([0.5, 0.5])
+        assert torch.equal(averaged, mixed)
 
 
 # -- messages
@@ -340,6 +376,9 @@ def test_messages_and_bytes_are_those_of_the_method(comm: MpiComm, length: int) 
         len(ring()), len(ring()) * d, len(ring()) * d,
     )  # fmt: skip
     assert counted(comm, shift) == (1, d, d)
+    partner = RANK ^ 1  # the last of an odd number has none
+    if partner < n:
+        assert counted(comm, lambda: comm.average(x, partner)) == (1, d, d)
     assert counted(comm, lambda: comm.allgather(x)) == (k, k * d, k * d)
     root = (k, k * d, 0) if RANK == 0 else (0, 0, d)
     assert counted(comm, lambda: comm.broadcast(x, 0)) == root

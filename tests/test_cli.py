@@ -1,0 +1,249 @@
+"""The command line: quick help, and one clear line for each bad input."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from repro import cli
+from repro.papers import PAPERS
+from repro.runs.columns import SCHEMA_VERSION
+from repro.runs.spec import Run
+from repro.runs.store import Store
+
+Repro = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def repro(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Repro:
+    """Call the command in this process, where starting another one is an error; returns code, output, errors."""
+
+    def started(*arguments: object, **_: object) -> NoReturn:
+        raise AssertionError(f"it started {arguments}")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output, errors = capfd.readouterr()
+        return int(ended.value.code or 0), output, errors
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CIFAR10_DIR", raising=False)
+    monkeypatch.setattr("repro.launch.campaign.launch", started)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    return call
+
+
+def add_record(results: Path, run: Run) -> Path:
+    return Store(results / "runs").add(
+        run,
+        provenance={"cpu": "a machine", "git_commit": "0" * 40, "git_dirty": False},
+        outcome={"wall_s": 1.0, "num_params": 1, "state": "finished"},
+        epochs=[],
+        workers=[],
+    )
+
+
+# -- help
+
+
+def heavy_modules_after(*arguments: str) -> list[str]:
+    code = (
+        "import sys; sys.argv = ['repro', *sys.argv[1:]]\n"
+        "from repro.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as ended:\n    assert not ended.code\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'mpi4py', 'scipy', 'networkx', 'sklearn', 'matplotlib', 'horovod'}\n"
+        "print('heavy:', *sorted(heavy & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert "Usage" in answer.stdout
+    return answer.stdout.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    assert heavy_modules_after(*arguments) == []
+
+
+def test_help_names_every_command(repro: Repro) -> None:
+    code, output, errors = repro("--help")
+    assert (code, errors) == (0, "")
+    for command in ("list", "run", "reproduce", "status", "verdict", "report", "data", "doctor"):
+        assert f"\n  {command} " in output
+
+
+# -- commands that only tell
+
+
+def test_list_names_every_cell_and_starts_nothing(repro: Repro) -> None:
+    code, output, errors = repro("list")
+    assert (code, errors) == (0, "")
+    for paper in PAPERS.values():
+        for cell in paper.cells:
+            assert f"{paper.key}.{cell.name}" in output
+
+
+def test_status_tells_done_from_to_do(repro: Repro, tmp_path: Path) -> None:
+    add_record(tmp_path, PAPERS["demo"].cell("digits-dpsgd").recipe("smoke", 2, None))
+    code, output, errors = repro("status", "demo.digits-dpsgd", "--scale", "smoke", "--seeds", 3, "--results", tmp_path)
+    assert (code, errors) == (0, "")
+    assert "1/3 done" in output
+    assert "seed 1 to do, seed 2 done, seed 3 to do" in output
+
+
+def test_status_without_names_tells_of_every_cell(repro: Repro, tmp_path: Path) -> None:
+    code, output, errors = repro("status", "--results", tmp_path)
+    assert (code, errors) == (0, "")
+    assert len(output.splitlines()) == sum(len(paper.cells) for paper in PAPERS.values())
+
+
+@pytest.mark.parametrize("command", ["run", "reproduce"])
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(repro: Repro, tmp_path: Path, command: str) -> None:
+    results = tmp_path / "results"
+    code, output, errors = repro(command, "demo", "--scale", "smoke", "--seeds", 2, "--results", results, "--dry-run")
+    assert (code, errors) == (0, "")
+    assert "6 runs at scale smoke, 0 done, 6 to make: about" in output
+    assert not results.exists()
+
+
+def test_runs_with_a_record_are_not_made_again(repro: Repro, tmp_path: Path) -> None:
+    add_record(tmp_path, PAPERS["demo"].cell("digits-dpsgd").recipe("smoke", 1, None))
+    code, output, errors = repro("run", "demo.digits-dpsgd", "--scale", "smoke", "--seeds", 1, "--results", tmp_path)
+    assert (code, errors) == (0, "")
+    assert "1 runs at scale smoke, 1 done, 0 to make" in output
+
+
+def test_changes_make_another_run(repro: Repro, tmp_path: Path) -> None:
+    add_record(tmp_path, PAPERS["demo"].cell("digits-dpsgd").recipe("smoke", 1, None))
+    change = ["--set", "epochs=0.5", "--set", "sgd.lr=0.2", "--set", "config.topology=complete"]
+    code, output, _ = repro(
+        "run", "demo.digits-dpsgd", "--scale", "smoke", "--seeds", 1, "--results", tmp_path, "--dry-run", *change
+    )
+    assert code == 0
+    assert "0.5 epochs" in output
+    assert "0 done, 1 to make" in output
+
+
+# -- bad input
+
+
+def assert_one_line(answer: tuple[int, str, str], *words: str) -> None:
+    code, _, errors = answer
+    assert code == 2, errors
+    assert len(errors.splitlines()) == 1, errors
+    assert errors.startswith("repro: ")
+    for word in words:
+        assert word in errors
+
+
+DPSGD = ("run", "demo.digits-dpsgd", "--scale", "smoke", "--seeds", "1")
+SWARM = ("run", "demo.digits-swarm", "--scale", "smoke", "--seeds", "1")
+LARGEBATCH = ("run", "demo.digits-largebatch", "--scale", "smoke", "--seeds", "1")
+
+BAD = {
+    "an unknown group": (("run", "nonsense"), ["unknown", "'nonsense'", "demo", "swarmsgd.table1-cifar10-swarm"]),
+    "an unknown cell": (("run", "demo.nonsense"), ["unknown", "'demo.nonsense'"]),
+    "an unknown cell for status": (("status", "nonsense"), ["unknown", "'nonsense'"]),
+    "an unknown scale": (("run", "demo", "--scale", "huge"), ["unknown scale 'huge'", "smoke, laptop, paper"]),
+    "no workers": ((*DPSGD, "--workers", "0"), ["workers", "0"]),
+    "fewer than no workers": ((*DPSGD, "--workers", "-3"), ["workers", "-3"]),
+    "workers in words": ((*DPSGD, "--workers", "four"), ["--workers"]),
+    "no seeds": (("run", "demo", "--seeds", "0"), ["seeds", "0"]),
+    "an unknown flag": ((*DPSGD, "--nonsense"), ["--nonsense"]),
+    "no name": (("run",), ["names"]),
+    "an unknown command": (("nonsense",), ["nonsense"]),
+    "an order there is not": ((*DPSGD, "--set", "config.order=foo"), ["order", "'foo'", "adapt-then-combine"]),
+    "a topology there is not": ((*DPSGD, "--set", "config.topology=foo"), ["topology", "'foo'", "ring"]),
+    "a topology that is not text": ((*DPSGD, "--set", "config.topology=5"), ["topology", "5"]),
+    "a topology with a number it has no use for": ((*DPSGD, "--set", "config.topology=ring:3"), ["ring:3"]),
+    "a graph in two parts": ((*DPSGD, "--set", "config.topology=edges:0-1,2-3"), ["not connected", "edges:0-1,2-3"]),
+    "an edge to nowhere": ((*DPSGD, "--set", "config.topology=edges:0-1,1-2,2-7"), ["7", "0 to 3"]),
+    "edges that are none": ((*DPSGD, "--set", "config.topology=edges:0-1-2"), ["0-1-2"]),
+    "an option of another method": ((*DPSGD, "--set", "config.local_steps=2"), ["no option 'local_steps'"]),
+    "a distribution there is not": ((*SWARM, "--set", "config.distribution=foo"), ["distribution", "'foo'"]),
+    "no local steps": ((*SWARM, "--set", "config.local_steps=0"), ["local_steps", "0"]),
+    "local steps in words": ((*SWARM, "--set", "config.local_steps=two"), ["local_steps"]),
+    "a negative warm-up": ((*LARGEBATCH, "--set", "config.warmup_epochs=-1"), ["warmup_epochs", "-1"]),
+    "an unknown option of the task": ((*DPSGD, "--set", "task_config.foo=1"), ["no option 'foo'"]),
+    "a model the task has not": ((*DPSGD, "--set", "task_config.model=foo"), ["model"]),
+    "a model CIFAR-10 has not": (("run", "cifar", "--set", "task_config.model=foo"), ["model", "foo"]),
+    "an amount in words": (("run", "cifar", "--set", "task_config.num_train=many"), ["num_train", "many"]),
+    "a task there is not": ((*DPSGD, "--set", "task=foo"), ["unknown task 'foo'", "digits"]),
+    "an algorithm there is not": ((*DPSGD, "--set", "algorithm=foo"), ["unknown algorithm 'foo'", "dpsgd"]),
+    "a partition there is not": ((*DPSGD, "--set", "partition=foo"), ["unknown partition 'foo'", "iid"]),
+    "a world there is not": ((*DPSGD, "--set", "world=foo"), ["unknown world 'foo'"]),
+    "a field there is not": ((*DPSGD, "--set", "foo=1"), ["field", "foo=1"]),
+    "a field of sgd there is not": ((*DPSGD, "--set", "sgd.foo=1"), ["sgd has no field 'foo'"]),
+    "a change without a value": ((*DPSGD, "--set", "epochs"), ["field=value", "'epochs'"]),
+    "no epochs": ((*DPSGD, "--set", "epochs=0"), ["epochs", "0"]),
+    "epochs in words": ((*DPSGD, "--set", "epochs=two"), ["epochs"]),
+    "a learning rate in words": ((*DPSGD, "--set", "sgd.lr=fast"), ["lr", "fast"]),
+    "half a worker": ((*DPSGD, "--set", "workers=2.5"), ["workers", "2.5"]),
+    "half a sample": ((*DPSGD, "--set", "batch_size=2.5"), ["batch_size", "2.5"]),
+    "a negative seed": ((*DPSGD, "--set", "seed=-1"), ["seed", "-1"]),
+    "an option that is a table": ((*DPSGD, "--set", 'config.topology={"a": 1}'), ["topology"]),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_line_and_starts_nothing(repro: Repro, tmp_path: Path, what: str) -> None:
+    arguments, words = BAD[what]
+    place = [] if arguments[0] not in ("run", "status") else ["--results", tmp_path / "results"]
+    assert_one_line(repro(*arguments, *place), *words)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_corrupted_cifar_file_is_named_before_anything_starts(repro: Repro, tmp_path: Path) -> None:
+    from repro.tasks.data.cifar10 import MD5
+
+    data = tmp_path / "cifar-10-batches-py"
+    data.mkdir()
+    for name in MD5:
+        (data / name).write_bytes(b"not CIFAR-10")
+    answer = repro("run", "cifar", "--scale", "smoke", "--cifar10-dir", tmp_path, "--results", tmp_path / "results")
+    assert_one_line(answer, "data_batch_1", "damaged", "md5", MD5["data_batch_1"])
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_folder_without_cifar_is_named(repro: Repro, tmp_path: Path) -> None:
+    answer = repro(
+        "run", "cifar", "--scale", "smoke", "--cifar10-dir", tmp_path / "nowhere", "--results", tmp_path / "results"
+    )
+    assert_one_line(answer, str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("command", [["verdict"], ["run", "demo", "--dry-run"]])
+def test_a_record_of_another_schema_is_named(repro: Repro, tmp_path: Path, command: list[str]) -> None:
+    folder = add_record(tmp_path, PAPERS["demo"].cell("digits-dpsgd").recipe("laptop", 1, None))
+    content = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(content | {"schema_version": SCHEMA_VERSION + 1}))
+    answer = repro(*command, "--results", tmp_path)
+    assert_one_line(answer, str(folder / "run.json"), f"schema version {SCHEMA_VERSION + 1}", "move the folder away")
+
+
+def test_a_run_that_failed_is_an_exit_code(repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from repro.launch.local import RunFailed
+
+    def fails(*_: object) -> NoReturn:
+        raise RunFailed("it ended with exit code 9")
+
+    monkeypatch.setattr("repro.launch.campaign.launch", fails)
+    code, output, errors = repro(*DPSGD, "--results", tmp_path)
+    assert "FAILED: it ended with exit code 9" in output
+    assert "1 of 1 runs failed" in errors
+    assert code == 1
+
+
+def test_the_command_itself_says_one_line() -> None:
+    """The same through the installed program, with nothing replaced."""
+    program = Path(sys.executable).with_name("repro")
+    answer = subprocess.run([program, "run", "demo", "--scale", "huge"], capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines() == ["repro: unknown scale 'huge'; known: smoke, laptop, paper"]
+    assert answer.stdout == ""
