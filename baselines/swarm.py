@@ -68,8 +68,8 @@ class Swarm(Algorithm):
         self.next_round()
 
     def step(self) -> None:
-        worker = self.worker
-        worker.params.add_(worker.direction(), alpha=-worker.lr)
+        worker, lr = self.worker, self.worker.lr
+        worker.params.add_(worker.direction(), alpha=-lr)
         if worker.steps == self.meeting_steps[worker.rank]:
             self.meet()
             self.next_round()

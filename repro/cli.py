@@ -1,6 +1,7 @@
 """The command `repro`. Everything heavy is imported inside the commands, so that `--help` answers at once."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,6 @@ from repro.errors import UserError
 
 app = typer.Typer(
     help="ReproSGD: does it reproduce? Runs the methods of the papers on distributed SGD, and compares.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -30,6 +30,7 @@ Set = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
 RESULTS = Path("results")
+INTERRUPTED = 130
 
 
 @app.command("list")
@@ -55,7 +56,10 @@ def run(
     """Make the runs of cells that have no record yet."""
     from repro.launch.campaign import campaign
 
-    campaign(names, _scale(scale), _seeds(seeds, scale), workers, change or [], cifar10_dir, results, dry_run=dry_run)
+    if campaign(
+        names, _scale(scale), _seeds(seeds, scale), workers, change or [], cifar10_dir, results, dry_run=dry_run
+    ):
+        raise SystemExit(1)
 
 
 @app.command()
@@ -147,15 +151,20 @@ def _seeds(asked: int | None, scale: str) -> int:
 
 def main() -> None:
     """Run the command; bad input is one line on standard error and exit code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ranks are ended here too
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer has caught it
+            raise KeyboardInterrupt
     except UserError as error:
         code = _complain(str(error))
     except TyperException as error:
         code = _complain(error.format_message())
     except (KeyboardInterrupt, Abort):
         print("interrupted: finished runs are kept, and the same command goes on from there", file=sys.stderr)
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

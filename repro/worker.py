@@ -44,8 +44,9 @@ class Worker:
         self.rng = generator("worker", run.seed, rank)
         self.shared_rng = generator("all workers", run.seed)
         self.steps = 0
-        self.num_steps = math.ceil(run.epochs * task.num_samples / (run.workers * run.batch_size))
+        self.num_steps = run.num_steps(task.num_samples)
         self.gradient_s = 0.0
+        self.loss = math.nan
         self.losses: list[float] = []
 
     @property
@@ -60,7 +61,10 @@ class Worker:
 
     @property
     def lr(self) -> float:
-        """The scheduled learning rate: it falls by `decay` at each milestone, a fraction of the collective samples."""
+        """The scheduled learning rate of the next gradient; read it before drawing that.
+
+        It falls by `decay` at each milestone, a fraction of the collective samples.
+        """
         sgd = self.run.sgd
         return sgd.lr * sgd.decay ** bisect_right(sgd.milestones, self.steps / self.num_steps)
 
@@ -79,6 +83,7 @@ class Worker:
         loss = self.task.loss_and_gradient(self.model.module, batch, self.gradient_vector)
         if on_bucket is not None:
             self._buckets.close()
+        self.loss = loss
         self.losses.append(loss)
         self.steps += 1
         self.gradient_s += time.perf_counter() - start

@@ -23,6 +23,8 @@ from repro.tasks.task import Task
 from repro.worker import Worker
 from repro.worlds.comm import ring_allreduce_bytes
 
+torch.set_num_threads(1)  # threads that wait for each other crawl where others use the cores
+
 RUN = Run(
     algorithm="largebatch",
     task="digits",

@@ -18,8 +18,10 @@ def topology(spec: str, size: int) -> nx.Graph:
     Raises:
         UserError: the name is unknown, the edges are ill-formed, or the graph is not connected.
     """
-    name, _, argument = spec.partition(":")
+    name, colon, argument = spec.partition(":")
     graph = nx.empty_graph(size)
+    if colon and name != "edges":
+        raise UserError(f"unknown topology {spec!r}; known: {SPECS}")
     if name == "edges":
         graph.add_edges_from(_edges(argument, size))
     elif name == "complete":

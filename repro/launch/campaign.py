@@ -42,9 +42,7 @@ def campaign(
     if changes:
         cells = [replace(cell, recipe=_changed(cell.recipe, changes)) for cell in cells]
     cost = Cost(store)
-    runs = plan(cells, scale, seeds, workers, store, cost)
-    for planned in runs:
-        check(planned.run)
+    runs = plan(cells, scale, seeds, workers, store, cost, check)
     to_do = [planned for planned in runs if not planned.done]
     _announce(runs, to_do, store)
     if dry_run or not to_do:

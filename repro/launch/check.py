@@ -5,7 +5,7 @@ from dataclasses import fields
 from baselines import ALGORITHMS
 from baselines.parts.topology import topology
 from repro.errors import UserError
-from repro.runs.spec import Run
+from repro.runs.spec import Run, check_types
 from repro.tasks import check_options
 from repro.tasks.data.partition import parse
 
@@ -27,9 +27,7 @@ def check(run: Run) -> None:
     for option, _ in run.config:
         if option not in known:
             raise UserError(f"{run.algorithm} has no option {option!r}; known: {', '.join(known)}")
-    try:
-        config = config_class(**dict(run.config))
-    except TypeError as error:  # a text where a number belongs
-        raise UserError(f"{run.algorithm}: {error}") from None
+    check_types(config_class, dict(run.config))
+    config = config_class(**dict(run.config))
     if "topology" in known:
         topology(config.topology, run.workers)

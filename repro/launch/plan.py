@@ -1,6 +1,6 @@
 """Which runs a command will make, and about how long they take."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from repro.errors import UserError
@@ -21,14 +21,20 @@ class PlannedRun:
 
 
 def plan(
-    cells: Iterable[Cell], scale: Scale, seeds: int, workers: int | None, store: Store, cost: Cost
+    cells: Iterable[Cell],
+    scale: Scale,
+    seeds: int,
+    workers: int | None,
+    store: Store,
+    cost: Cost,
+    check: Callable[[Run], None],
 ) -> list[PlannedRun]:
     """Return the runs of these cells for seeds 1 to `seeds`, seed by seed, each run once.
 
     Seeds go outermost, so that an interrupted sitting leaves complete comparisons of fewer seeds.
 
     Raises:
-        UserError: no seeds, or a cell cannot be run so.
+        UserError: no seeds, or `check` refuses a run.
     """
     if seeds < 1:
         raise UserError(f"the number of seeds must be at least 1, not {seeds}")
@@ -40,6 +46,7 @@ def plan(
         for cell in chosen:
             run = cell.recipe(scale, seed, workers)
             if run not in planned:
+                check(run)
                 planned[run] = PlannedRun(run, cell.label, store.has(run), cost.seconds(run))
     return list(planned.values())
 

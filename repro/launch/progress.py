@@ -1,7 +1,6 @@
 """How a run tells the launcher how far it is: lines on standard output that no other output looks like."""
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -31,8 +30,8 @@ class Reporter:
     def __call__(self, worker: "Worker", clock_s: float) -> None:
         if worker.steps == worker.num_steps or clock_s - self._last >= EVERY_S:
             self._last = clock_s
-            loss = worker.losses[-1] if worker.losses else math.nan
-            print(MARK + json.dumps(asdict(Progress(worker.steps, worker.num_steps, clock_s, loss))), flush=True)
+            progress = Progress(worker.steps, worker.num_steps, clock_s, worker.loss)
+            print(MARK + json.dumps(asdict(progress)), flush=True)
 
 
 def parse(line: str) -> Progress | None:

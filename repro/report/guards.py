@@ -114,7 +114,7 @@ def _wrong_rows(run: Run, size: int, epochs: Columns, workers: Columns) -> str:
     drawn, said = sum(workers["samples"]), max(epochs["samples"])
     if drawn != said:
         return f"the workers drew {drawn:.0f} samples, the last row says {said:.0f}"
-    steps, expected = max(epochs["steps"]), math.ceil(run.epochs * size / batch)
+    steps, expected = max(epochs["steps"]), run.num_steps(size)
     if steps != expected:
         return f"{steps:.0f} steps, but {run.epochs:g} epochs of {size} samples are {expected} of {batch}"
     return ""

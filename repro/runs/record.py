@@ -74,6 +74,8 @@ def read(folder: Path) -> Record:
         )
     except KeyError as error:
         raise UserError(f"{path} lacks {error}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _read_table(path: Path, columns: tuple[str, ...]) -> "pd.DataFrame":

@@ -3,8 +3,10 @@
 import dataclasses
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 from repro.errors import UserError
 
@@ -34,6 +36,9 @@ class Sgd:
     weight_decay: float = 0.0
     milestones: tuple[float, ...] = ()
     decay: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_types(Sgd, vars(self))
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Run:
     partition: str = "iid"
 
     def __post_init__(self) -> None:
+        check_types(Run, vars(self))
         if self.workers < 1:
             raise UserError(f"workers must be at least 1, not {self.workers}")
         if self.batch_size < 1:
@@ -75,12 +81,14 @@ class Run:
             raise UserError(f"epochs must be above 0, not {self.epochs}")
         if self.evaluations < 1:
             raise UserError(f"evaluations must be at least 1, not {self.evaluations}")
+        if self.seed < 0:
+            raise UserError(f"seed must not be negative, and is {self.seed}")
         if self.scale not in SCALES:
             raise UserError(f"unknown scale {self.scale!r}; known: {', '.join(SCALES)}")
 
     def to_json(self) -> str:
-        """Return the run as canonical JSON: sorted keys, no spaces."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        """Return the run as canonical JSON: sorted keys, no spaces, 2.0 as 2, so that equal runs give equal text."""
+        return json.dumps(_canonical(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
 
     @property
     def key(self) -> str:
@@ -92,9 +100,47 @@ class Run:
         """Name of the run's record folder: readable parts, then the key."""
         return f"{self.algorithm}-{self.task}-{self.scale}-n{self.workers}-s{self.seed}-{self.key}"
 
+    def num_steps(self, num_samples: int) -> int:
+        """Return the steps a worker takes on `num_samples` training samples, ceil(epochs * N / (workers * batch_size)).
+
+        What is above a whole number by rounding alone is not a step more: 16.1 epochs of 1000 samples are 1610 of 10.
+        """
+        return math.ceil(self.epochs * num_samples / (self.workers * self.batch_size) * (1 - 1e-12))
+
     def replace(self, **changes: Any) -> "Run":
         """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+
+def check_types(of: type, values: Mapping[str, Any]) -> None:
+    """Check values for fields of the dataclass `of` that are plain numbers or texts.
+
+    Raises:
+        UserError: one is of another type; the message names the field.
+    """
+    hints = get_type_hints(of)
+    for name, value in values.items():
+        if hints[name] not in _PLAIN:
+            continue
+        types, what = _PLAIN[hints[name]]
+        if not isinstance(value, types) or isinstance(value, bool) != (hints[name] is bool):
+            raise UserError(f"{name} must be {what}, not {value!r}")
+
+
+_PLAIN: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a text"),
+}
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _canonical(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def from_dict(fields: dict[str, Any]) -> Run:
@@ -118,7 +164,11 @@ def from_dict(fields: dict[str, Any]) -> Run:
 
 
 def _as_options(pairs: Any) -> Options:
-    return tuple(sorted((str(name), _hashable(value)) for name, value in pairs))
+    named = [(str(name), _hashable(value)) for name, value in pairs]
+    for name, value in named:
+        if isinstance(value, dict):
+            raise UserError(f"{name} must be a number, a text or a list, not {value!r}")
+    return tuple(sorted(named))
 
 
 def _hashable(value: Any) -> Any:

@@ -27,6 +27,8 @@ class Engine(Protocol):
 class HorovodEngine:
     """Horovod on the ranks of an MPI communicator: its background thread reduces while the ranks compute."""
 
+    _started_once = False
+
     def __init__(self, communicator: MPI.Intracomm) -> None:
         # Horovod may fuse tensors that happen to be ready together, and then the order of a sum depends on timing.
         # The buckets are large enough without it, so that the same seed gives the same bits.
@@ -34,6 +36,9 @@ class HorovodEngine:
         import horovod
         import horovod.torch as hvd
 
+        if HorovodEngine._started_once:
+            raise RuntimeError("Horovod 0.28.1 cannot be started a second time in a process")
+        HorovodEngine._started_once = True
         hvd.init(comm=communicator)
         controller = "mpi" if hvd.mpi_enabled() else "gloo"
         self.name = f"horovod {horovod.__version__} ({controller})"

@@ -124,7 +124,7 @@ class Comm(ABC):
         """Start to swap x, shape (d,), with each of `peers`, who must call this with this rank among theirs.
 
         x must stay as it is until the exchange is finished; computing in between overlaps with it. Two ranks'
-        exchanges with each other pair up in the order of their calls.
+        exchanges with each other pair up in the order of their calls. Two may be under way at a time.
         """
 
     @abstractmethod

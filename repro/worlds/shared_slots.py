@@ -7,7 +7,7 @@ from torch import Tensor
 
 from repro.worlds.allreduce import WaitFor
 
-_READY, _DONE = 0, 1
+_READY, _DONE = 0, 1  # _DONE + slot says which slot was read
 SLOTS = 2
 """One slot is filled for the next exchange while peers may still read the last."""
 
@@ -47,7 +47,7 @@ class SharedSlots:
         self._readers[slot] = []
         for peer in peers:
             self._control.Send(message, peer, _READY)  # eight bytes: leaves at once
-            self._readers[slot].append(self._control.Irecv(bytearray(0), peer, _DONE))
+            self._readers[slot].append(self._control.Irecv(bytearray(0), peer, _DONE + slot))
             which = np.empty(1, dtype=np.int64)
             incoming.append(Incoming(self, peer, x.numel(), self._control.Irecv(which, peer, _READY), which))
         return incoming
@@ -81,4 +81,4 @@ class Incoming:
 
     def done(self) -> None:
         """Let the peer use its slot again."""
-        self._slots._control.Send(bytearray(0), self._peer, _DONE)
+        self._slots._control.Send(bytearray(0), self._peer, _DONE + int(self._which[0]))

@@ -123,6 +123,7 @@ PROVENANCE = {
 
 def add(results: Path, run: Run, top1: float, *, samples: int = N, loss: float = 0.3, **provenance: Any) -> Path:
     """Write the record of a made-up run."""
+    (results / "published").mkdir(exist_ok=True)  # of its own, and empty
     return Store(results / "runs").add(
         run,
         provenance=PROVENANCE | provenance,

@@ -18,7 +18,6 @@ from tests.mpi.ranks.conftest import CAPACITY, TIMEOUT_S
 
 WORLD = MPI.COMM_WORLD
 RANK, SIZE = WORLD.rank, WORLD.size
-WIDE = 2**20 + 200_003
 LENGTHS = (1, 2, 3, 7, 100, 4097, CHUNK - 1, CHUNK + 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, 3 * CHUNK)
 
 
@@ -159,43 +158,28 @@ def test_vectors_of_float64_are_exchanged_exactly(comm: MpiComm) -> None:
     assert torch.allclose(x, expected, rtol=1e-14)
 
 
-# -- averages of two
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["shared-memory", "messages"])
-def wide(request: pytest.FixtureRequest) -> Iterator[MpiComm]:
-    """A Comm with room for vectors that are averaged piece by piece."""
-    comm = MpiComm(WORLD, WIDE, shared_memory=request.param, timeout_s=TIMEOUT_S)
-    yield comm
-    comm.close()
-
-
-def test_two_ranks_average_to_the_same_bits(wide: MpiComm) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_two_ranks_get_the_same_bits_of_their_mean(comm: MpiComm, dtype: torch.dtype) -> None:
     rng = np.random.default_rng(3)
-    lengths = [1, 1001, CAPACITY, 2**20 - 1, 2**20, 2**20 + 1, WIDE, WIDE + 1]
-    lengths += [int(length) for length in rng.choice([1, 7, 5000, 2**20 + 3], 40, p=[0.3, 0.3, 0.3, 0.1])]
-    for what, length in enumerate(lengths):
+    for what, length in enumerate(LENGTHS * 2):
         peer = int(random_matching(rng)[RANK])
         if peer == RANK:
             continue
-        x = vector(RANK, what, length) / 3
-        expected = (x.double() + (vector(peer, what, length) / 3).double()) / 2
-        wide.average(x, peer)
-        assert is_close(x, expected), f"round {what}, length {length}, with {peer}"
-        if what % 3 == 0:  # averages and exchanges use the same memory in turn
-            (theirs,) = wide.exchange(x, [peer]).wait()
-            assert torch.equal(x, theirs)
+        x, theirs = (vector(rank, what, length, dtype) / 3 for rank in (RANK, peer))
+        expected = (x.double() + theirs.double()) / 2
+        comm.exchange(x, [peer]).mix([0.5, 0.5])
+        assert is_close(x, expected), f"length {length}, with {peer}"
+        (same,) = comm.exchange(x, [peer]).wait()
+        assert torch.equal(x, same)
 
 
-def test_averaging_is_the_exchange_with_halves_bit_for_bit(wide: MpiComm) -> None:
-    for length in (1001, 2**20 + 5):
-        peer = RANK ^ 1
-        if peer >= SIZE:
-            continue
-        averaged, mixed = vector(RANK, 0, length) / 3, vector(RANK, 0, length) / 3
-        wide.average(averaged, peer)
-        wide.exchange(mixed, [peer]).mix([0.5, 0.5])
-        assert torch.equal(averaged, mixed)
+def test_two_ranks_may_weigh_differently(comm: MpiComm) -> None:
+    partner = RANK ^ 1  # the last of an odd number has none
+    for own in (0.0, 0.125, 0.75, 1.0):
+        if partner < SIZE:
+            x = vector(RANK, 0, CAPACITY)
+            comm.exchange(x, [partner]).mix([own, 1 - own])
+            assert is_close(x, own * vector(RANK, 0, CAPACITY) + (1 - own) * vector(partner, 0, CAPACITY))
 
 
 # -- messages
@@ -376,9 +360,6 @@ def test_messages_and_bytes_are_those_of_the_method(comm: MpiComm, length: int) 
         len(ring()), len(ring()) * d, len(ring()) * d,
     )  # fmt: skip
     assert counted(comm, shift) == (1, d, d)
-    partner = RANK ^ 1  # the last of an odd number has none
-    if partner < n:
-        assert counted(comm, lambda: comm.average(x, partner)) == (1, d, d)
     assert counted(comm, lambda: comm.allgather(x)) == (k, k * d, k * d)
     root = (k, k * d, 0) if RANK == 0 else (0, 0, d)
     assert counted(comm, lambda: comm.broadcast(x, 0)) == root
