@@ -35,18 +35,14 @@ def evaluate(points: list[Point], task: Task, seed: int, comm: Comm) -> list[Row
 
 def digest(model: Tensor, comm: Comm) -> str:
     """Return the SHA-256 of the bytes of the mean over ranks of `model`; all ranks call this."""
-    mean = model.clone()
     with comm.off_the_clock():
-        comm.allreduce_mean(mean)
+        mean = _mean_of(model, comm)
     return hashlib.sha256(mean.numpy().tobytes()).hexdigest()
 
 
 def _mean_row(point: Point, task: Task, model: FlatModel, comm: Comm) -> Row:
-    mean = point.model.clone()
-    comm.allreduce_mean(mean)
-    model.params.copy_(mean)
+    model.params.copy_(_mean_of(point.model, comm))
     recomputed = _recompute_statistics(task, model, comm)
-    # point by point over the ranks: when the last of them got there, and what they saw on the way
     clocks, losses = comm.allgather(torch.tensor([point.clock_s, point.train_loss], dtype=torch.float64)).unbind(1)
     row = {
         "epoch": point.epoch,
