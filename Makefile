@@ -2,7 +2,6 @@
 # is done by `.venv/bin/repro`; here are only the names.
 
 SCALE ?= laptop
-RESULTS ?= results
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -60,4 +59,4 @@ report: $(READY) ## draw tables and figures and write results/report/index.html
 	@$(REPRO) report $(call option,--results,$(RESULTS))
 
 clean-runs: ## remove what interrupted runs left behind; let running ones end first
-	rm -rf '$(RESULTS)'/.scratch '$(RESULTS)'/runs/.unfinished-*
+	rm -rf $(or $(RESULTS),results)/.scratch $(or $(RESULTS),results)/runs/.unfinished-*

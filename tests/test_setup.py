@@ -141,10 +141,17 @@ class TestMakefile:
         default = self.make(f"VENV={environment}", "reproduce-cifar")
         assert default.stdout.splitlines() == ["reproduce", "cifar", "--scale", "laptop"]
         full = self.make(
-            f"VENV={environment}", "reproduce-cifar", "SCALE=smoke", "SEEDS=5", "NP=0", "CIFAR10_DIR=/a b/it's"
+            f"VENV={environment}",
+            "reproduce-cifar",
+            "SCALE=smoke",
+            "SEEDS=5",
+            "NP=0",
+            "CIFAR10_DIR=/a b/it's",
+            "RESULTS=mine",
         )
         assert full.stdout.splitlines()[2:] == [
-            "--scale", "smoke", "--seeds", "5", "--workers", "0", "--cifar10-dir", "/a b/it's"
+            "--scale", "smoke", "--seeds", "5", "--workers", "0", "--cifar10-dir", "/a b/it's",
+            "--results", "mine",
         ]  # fmt: skip
 
     def test_a_refusal_of_the_command_becomes_makes_exit_code(self, environment: Path) -> None:
