@@ -184,7 +184,8 @@ def decide(finding: Finding) -> Verdict:
     needed = more_seeds(finding)
     if needed is None:
         return Verdict("inconclusive", f"the interval crosses the region's edge; needs over {HOPELESS} more seeds")
-    return Verdict("inconclusive", f"the interval crosses the region's edge; needs {needed} more seeds", needed)
+    seeds = f"{needed} more seed" + ("s" if needed > 1 else "")
+    return Verdict("inconclusive", f"the interval crosses the region's edge; needs {seeds}", needed)
 
 
 def more_seeds(finding: Finding) -> int | None:

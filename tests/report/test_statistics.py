@@ -112,7 +112,7 @@ def test_inconclusive_says_how_many_more_seeds_should_decide() -> None:
     needed = verdict.needs_more_seeds
     assert needed is not None
     assert t_half_width(1.0, 3 + needed) <= 1.0 < t_half_width(1.0, 3 + needed - 1)
-    assert f"needs {needed} more seeds" in verdict.reason
+    assert f"needs {needed} more seed" + "s" * (needed > 1) in verdict.reason
 
 
 def test_on_the_edge_no_number_of_seeds_is_promised() -> None:
