@@ -129,11 +129,11 @@ def doctor() -> None:
 def _report(results: Path) -> None:
     from repro.papers import PAPERS
     from repro.report.html import build
-    from repro.report.verdicts import print_verdicts, write_verdicts
+    from repro.report.verdicts import print_verdicts
 
-    page = build(results, PAPERS)
-    print_verdicts(write_verdicts(results, PAPERS))
-    print(f"report: {page}")
+    built = build(results, PAPERS)
+    print_verdicts(built.verdicts)
+    print(f"report: {built.page}")
 
 
 def _scale(name: str):  # type: ignore[no-untyped-def]  # the type would import repro.runs.spec

@@ -60,7 +60,7 @@ def campaign(
                 launch(run, store, results / ".scratch", shown.update, variables)
             except RunFailed as error:
                 failed += 1
-                shown.say(f"FAILED: {error}")
+                shown.fail(str(error))
             else:
                 record = store.get(run)
                 shown.end(_summary(record))

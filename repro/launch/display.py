@@ -34,8 +34,8 @@ class Display(ABC):
         """The run has its record."""
 
     @abstractmethod
-    def say(self, message: str) -> None:
-        """Print a message among the progress."""
+    def fail(self, message: str) -> None:
+        """The run ended without a record."""
 
 
 @contextmanager
@@ -70,8 +70,8 @@ class Lines(Display):
     def end(self, summary: str) -> None:
         print(f"{self._title}: done, {summary}", flush=True)
 
-    def say(self, message: str) -> None:
-        print(message, flush=True)
+    def fail(self, message: str) -> None:
+        print(f"FAILED: {message}", flush=True)
 
 
 class Terminal(Display):
@@ -94,9 +94,12 @@ class Terminal(Display):
         self._bars.update(self._all, completed=self._before + share * self._seconds)
 
     def end(self, summary: str) -> None:
-        self.say(f"{self._title}: {summary}")
+        self._over(f"{self._title}: {summary}")
 
-    def say(self, message: str) -> None:
+    def fail(self, message: str) -> None:
+        self._over(f"FAILED: {message}")
+
+    def _over(self, message: str) -> None:
         self._bars.console.print(message, highlight=False, markup=False)
         self._bars.remove_task(self._run)
         self._before += self._seconds

@@ -72,8 +72,6 @@ def environment(ranks: int, cores: int) -> dict[str, str]:
         "OMPI_MCA_osc": "^ucx",
         # Ranks share the cores; a thread pool as wide as the machine in every rank would fight the others.
         "OMP_NUM_THREADS": str(max(1, cores // ranks)),
-        # We bucket gradients ourselves. What Horovod fuses depends on timing; so would the order of the sum.
-        "HOROVOD_FUSION_THRESHOLD": "0",
         # Milliseconds between two looks at the queue. The default 1 adds about 0.7 ms to every small
         # all-reduce; below 0.1 nothing is gained, and 0.1 costs the computing threads nothing measurable.
         "HOROVOD_CYCLE_TIME": "0.1",

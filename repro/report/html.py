@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from repro.papers.paper import Paper
 from repro.report.figures import Figure, write_figures
@@ -15,8 +15,15 @@ from repro.report.view import page_of
 HERE = Path(__file__).parent
 
 
-def build(results: Path, papers: Mapping[str, Paper]) -> Path:
-    """Make verdicts, tables, figures and the report from the records there are, and return the page's path.
+class Report(NamedTuple):
+    """What was built: the path of the page, and the verdicts on it."""
+
+    page: Path
+    verdicts: Verdicts
+
+
+def build(results: Path, papers: Mapping[str, Paper]) -> Report:
+    """Make verdicts, tables, figures and the report from the records there are.
 
     Raises:
         UserError: a record of another schema version, or a table of published values that breaks its schema.
@@ -25,7 +32,7 @@ def build(results: Path, papers: Mapping[str, Paper]) -> Path:
     verdicts = save(results, judge(library, papers))
     tables = write_tables(results, papers, library)
     figures = write_figures(results, papers, library)
-    return write_report(results, papers, library, verdicts, tables, figures)
+    return Report(write_report(results, papers, library, verdicts, tables, figures), verdicts)
 
 
 def write_report(

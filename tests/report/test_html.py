@@ -54,7 +54,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(results: Path) -> str:
-    path = build(results, papers(claims=(KEEPS_UP, ATTACK)))
+    path = build(results, papers(claims=(KEEPS_UP, ATTACK))).page
     assert path == results / "report" / "index.html"
     return path.read_text()
 
@@ -114,10 +114,10 @@ def test_the_markdown_says_the_same(page: str, results: Path) -> None:
 
 
 def test_the_page_is_the_same_every_time(page: str, results: Path) -> None:
-    assert build(results, papers(claims=(KEEPS_UP, ATTACK))).read_text() == page
+    assert build(results, papers(claims=(KEEPS_UP, ATTACK))).page.read_text() == page
 
 
 def test_a_report_of_nothing_is_a_page_too(tmp_path: Path) -> None:
-    page = build(tmp_path, papers()).read_text()
+    page = build(tmp_path, papers()).page.read_text()
     assert "not attempted" in page
     assert not Anchors(page).open
