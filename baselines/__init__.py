@@ -3,6 +3,14 @@
 from baselines.algorithm import Algorithm
 from baselines.dpsgd import DPSGD
 from baselines.largebatch import LargeBatch
+from baselines.sgp import SGP
 from baselines.swarm import Swarm
+from baselines.swarm_nonblocking import SwarmNonblocking
 
-ALGORITHMS: dict[str, type[Algorithm]] = {"largebatch": LargeBatch, "dpsgd": DPSGD, "swarm": Swarm}
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    "largebatch": LargeBatch,
+    "dpsgd": DPSGD,
+    "sgp": SGP,
+    "swarm": Swarm,
+    "swarm_nonblocking": SwarmNonblocking,
+}

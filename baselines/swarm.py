@@ -10,9 +10,10 @@ The model is the mean of all X_i.
 
 Differences from the paper:
 - Who meets whom: in the paper whoever has finished its local steps contacts a uniformly random neighbour. A partner
-  that blocks has to know that it is called, so here every round draws a random maximal matching of the graph (perfect
-  on a complete graph of even size) from the random stream all workers share. Each pair waits for itself alone; there
-  is no global round. A node left over takes its local steps and meets no one.
+  that blocks has to know that it is called, so here the workers draw, each for itself and all the same, a random
+  maximal matching of the graph for every round (perfect on a complete graph of even size). Each pair waits for itself
+  alone; there is no global round. A node left over takes its local steps and meets no one. `swarm_nonblocking` has
+  the paper's own choice of partners.
 - H is constant, as in the paper's experiments, or geometric with mean H for each node and interaction, as in its
   analysis.
 - Momentum and weight decay are local and not averaged (the paper does not say).
@@ -25,8 +26,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from baselines.algorithm import Algorithm
-from baselines.parts.matching import random_matching
+from baselines.parts.matching import matching_of_round
 from baselines.parts.topology import topology
+from repro.draws import generator
 from repro.errors import UserError
 from repro.worker import Worker
 from repro.worlds.comm import Comm
@@ -59,12 +61,13 @@ class Swarm(Algorithm):
     """Pairwise averaging after H local steps."""
 
     Config = SwarmConfig
-    state = ("meeting_steps", "partner")
+    state = ("meeting_steps", "round")
 
     def __init__(self, worker: Worker, comm: Comm, config: SwarmConfig) -> None:
         super().__init__(worker, comm, config)
-        self.graph = topology(config.topology, comm.size)
+        topology(config.topology, comm.size)  # refuse it now rather than at the first meeting
         self.meeting_steps = np.zeros(comm.size, dtype=np.int64)  # each node's step count at its next meeting
+        self.round = -1
         self.next_round()
 
     def step(self) -> None:
@@ -76,12 +79,16 @@ class Swarm(Algorithm):
 
     def meet(self) -> None:
         """Average with this round's partner, if there is one and both are still running."""
-        i, j = self.worker.rank, self.partner
+        i = self.worker.rank
+        j = int(matching_of_round(self.config.topology, self.comm.size, self.worker.run.seed, self.round)[i])
         if j != i and max(self.meeting_steps[i], self.meeting_steps[j]) <= self.worker.num_steps:
             self.comm.exchange(self.worker.params, [j]).mix([0.5, 0.5])
 
     def next_round(self) -> None:
-        """Draw everybody's number of local steps and partner; all workers draw the same."""
-        rng, H, n = self.worker.shared_rng, self.config.local_steps, self.comm.size
-        self.meeting_steps += rng.geometric(1 / H, n) if self.config.distribution == "geometric" else H
-        self.partner = int(random_matching(self.graph, rng)[self.worker.rank])
+        """Draw everybody's number of local steps; all workers draw the same."""
+        self.round += 1
+        H, n = self.config.local_steps, self.comm.size
+        if self.config.distribution == "fixed":
+            self.meeting_steps += H
+        else:
+            self.meeting_steps += generator("local steps", self.worker.run.seed, self.round).geometric(1 / H, n)

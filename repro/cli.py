@@ -4,12 +4,16 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from repro.errors import UserError
+from repro.launch.exits import EXIT_INTERRUPTED, EXIT_USER_ERROR
+
+if TYPE_CHECKING:
+    from repro.launch.wanted import Wanted
 
 app = typer.Typer(
     help="ReproSGD: does it reproduce? Runs the methods of the papers on distributed SGD, and compares.",
@@ -28,9 +32,17 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a field of the runs, e.g. epochs=2, sgd.lr=0.05, config.topology=ring."),
 ]
+World = Annotated[str | None, typer.Option(help="mpi (real ranks) or simulated (virtual time); as each cell says.")]
+Platform = Annotated[
+    str | None, typer.Option(help="Simulated world: a machine of a paper or a .toml file; by default the paper's.")
+]
+Delays = Annotated[
+    str | None, typer.Option(help="Simulated world: how gradient times vary, e.g. lognormal:0.2, slow:4@0, trace:FILE.")
+]
+Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
+LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
 RESULTS = Path("results")
-INTERRUPTED = 130
 
 
 @app.command("list")
@@ -49,6 +61,11 @@ def run(
     seeds: Seeds = None,
     workers: Workers = None,
     change: Set = None,
+    world: World = None,
+    platform: Platform = None,
+    delays: Delays = None,
+    timeout: Timeout = None,
+    log_order: LogOrder = False,
     cifar10_dir: Cifar10Dir = None,
     results: Results = RESULTS,
     dry_run: DryRun = False,
@@ -56,10 +73,9 @@ def run(
     """Make the runs of cells that have no record yet."""
     from repro.launch.campaign import campaign
 
-    if campaign(
-        names, _scale(scale), _seeds(seeds, scale), workers, change or [], cifar10_dir, results, dry_run=dry_run
-    ):
-        raise SystemExit(1)
+    wanted = _wanted(names, scale, seeds, workers, change or [], world, platform, delays)
+    code = campaign(wanted, results, cifar10_dir=cifar10_dir, timeout_s=timeout, log_order=log_order, dry_run=dry_run)
+    raise SystemExit(code)
 
 
 @app.command()
@@ -68,6 +84,10 @@ def reproduce(
     scale: ScaleOption = "laptop",
     seeds: Seeds = None,
     workers: Workers = None,
+    world: World = None,
+    platform: Platform = None,
+    delays: Delays = None,
+    timeout: Timeout = None,
     cifar10_dir: Cifar10Dir = None,
     results: Results = RESULTS,
     dry_run: DryRun = False,
@@ -75,11 +95,21 @@ def reproduce(
     """Make the runs, then tables, figures, verdicts and the report."""
     from repro.launch.campaign import campaign
 
-    failed = campaign(names, _scale(scale), _seeds(seeds, scale), workers, [], cifar10_dir, results, dry_run=dry_run)
+    wanted = _wanted(names, scale, seeds, workers, [], world, platform, delays)
+    code = campaign(wanted, results, cifar10_dir=cifar10_dir, timeout_s=timeout, dry_run=dry_run)
     if not dry_run:
         _report(results)
-    if failed:
-        raise SystemExit(1)
+    raise SystemExit(code)
+
+
+@app.command()
+def replay(
+    record: Annotated[Path, typer.Argument(help="Folder of a record made with --log-order.")],
+) -> None:
+    """Repeat an asynchronous MPI run in the simulated world, in its order of one-sided operations, and compare."""
+    from repro.launch.replay import replay as again
+
+    raise SystemExit(again(record))
 
 
 @app.command()
@@ -87,12 +117,16 @@ def status(
     names: Annotated[list[str] | None, typer.Argument(help="As for run; by default all papers.")] = None,
     scale: ScaleOption = "laptop",
     seeds: Seeds = None,
+    workers: Workers = None,
+    world: World = None,
+    platform: Platform = None,
+    delays: Delays = None,
     results: Results = RESULTS,
 ) -> None:
     """Say for each cell which runs are done."""
     from repro.launch.show import status_table
 
-    status_table(names or [], _scale(scale), _seeds(seeds, scale), results)
+    status_table(_wanted(names or [], scale, seeds, workers, [], world, platform, delays), results)
 
 
 @app.command()
@@ -126,6 +160,19 @@ def doctor() -> None:
     raise SystemExit(examine())
 
 
+@app.command()
+def calibrate(
+    output: Annotated[Path | None, typer.Option(help="Platform file to write; by default HOSTNAME.toml here.")] = None,
+    ranks: Annotated[int, typer.Option(help="Number of MPI ranks that compute and talk at once.")] = 2,
+) -> None:
+    """Measure this machine for the simulated world: write a platform file."""
+    import socket
+
+    from repro.launch.calibrate import calibrate as measure
+
+    print(f"platform file: {measure(output or Path(f'{socket.gethostname()}.toml'), ranks)}")
+
+
 def _report(results: Path) -> None:
     from repro.papers import PAPERS
     from repro.report.html import build
@@ -136,17 +183,25 @@ def _report(results: Path) -> None:
     print(f"report: {built.page}")
 
 
-def _scale(name: str):  # type: ignore[no-untyped-def]  # the type would import repro.runs.spec
+def _wanted(
+    names: list[str],
+    scale: str,
+    seeds: int | None,
+    workers: int | None,
+    changes: list[str],
+    world: str | None,
+    platform: str | None,
+    delays: str | None,
+) -> "Wanted":
+    from repro.launch.wanted import Wanted
     from repro.runs.spec import SCALES
 
-    if name not in SCALES:
-        raise UserError(f"unknown scale {name!r}; known: {', '.join(SCALES)}")
-    return name
-
-
-def _seeds(asked: int | None, scale: str) -> int:
-    # a smoke run asks whether everything works; fewer than 3 seeds decide nothing
-    return asked if asked is not None else (1 if scale == "smoke" else 3)
+    if scale not in SCALES:
+        raise UserError(f"unknown scale {scale!r}; known: {', '.join(SCALES)}")
+    if seeds is None:
+        # a smoke run asks whether everything works; fewer than 3 seeds decide nothing
+        seeds = 1 if scale == "smoke" else 3
+    return Wanted(names, scale, seeds, workers, changes, world, platform, delays)
 
 
 def main() -> None:
@@ -156,7 +211,7 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # typer has caught it
+        if code == EXIT_INTERRUPTED:  # typer has caught it
             raise KeyboardInterrupt
     except UserError as error:
         code = _complain(str(error))
@@ -164,7 +219,7 @@ def main() -> None:
         code = _complain(error.format_message())
     except (KeyboardInterrupt, Abort):
         print("interrupted: finished runs are kept, and the same command goes on from there", file=sys.stderr)
-        code = INTERRUPTED
+        code = EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -173,4 +228,4 @@ def main() -> None:
 
 def _complain(message: str) -> int:
     print(f"repro: {message}", file=sys.stderr)
-    return 2
+    return EXIT_USER_ERROR

@@ -1,7 +1,6 @@
 """A Worker: one rank's own state, and nothing of any other rank's."""
 
 import math
-import time
 from bisect import bisect_right
 from functools import cached_property
 
@@ -9,13 +8,14 @@ import torch
 from torch import Tensor
 
 from repro.buckets import Buckets, OnBucket
+from repro.draws import generator
 from repro.flat import flatten
 from repro.optimizer import MomentumSgd
+from repro.pace import Pace, WallPace
 from repro.runs.spec import Run
-from repro.tasks.data.draws import generator
 from repro.tasks.data.partition import make_partition
 from repro.tasks.data.stream import BatchStream
-from repro.tasks.task import Task
+from repro.tasks.task import Batch, Task
 
 
 class Worker:
@@ -27,12 +27,13 @@ class Worker:
         buffers: statistics of batch normalisation, float32, shape (b,); always local.
         steps: gradients computed so far.
         num_steps: gradients this worker computes in the whole run.
-        rng: this worker's own random stream, seeded with (seed, rank).
-        shared_rng: a random stream that is the same on every worker, as long as all draw the same from it.
+        rng: this worker's own random stream, seeded with (seed, rank). What all workers must draw alike is drawn from
+            a generator of (purpose, seed, number), see `repro.draws`; nothing from a global one.
     """
 
-    def __init__(self, run: Run, task: Task, rank: int) -> None:
+    def __init__(self, run: Run, task: Task, rank: int, pace: Pace | None = None) -> None:
         self.run, self.task = run, task
+        self._pace = pace or WallPace()
         self.rank, self.size = rank, run.workers
         # every worker starts from the same point, as all the papers assume
         self.model = flatten(task.new_model(run.seed))
@@ -42,7 +43,6 @@ class Worker:
         partition = make_partition(run.partition, task.num_samples, task.labels, run.workers, run.seed)
         self.batches = BatchStream(partition, rank, run.batch_size)
         self.rng = generator("worker", run.seed, rank)
-        self.shared_rng = generator("all workers", run.seed)
         self.steps = 0
         self.num_steps = run.num_steps(task.num_samples)
         self.gradient_s = 0.0
@@ -76,18 +76,19 @@ class Worker:
                 and together covering it, so that communication overlaps with the rest of the pass. A task whose
                 gradient is not computed by autograd hands it out whole.
         """
-        start = time.perf_counter()
-        batch = self._next_batch()
+        self.gradient_s += self._pace.gradient(self, on_bucket)
+        self.losses.append(self.loss)
+        self.steps += 1
+        return self.gradient_vector
+
+    def compute(self, on_bucket: OnBucket | None = None) -> None:
+        """Compute the next mini-batch's loss and gradient, now; a world's pace calls this."""
+        batch = self.next_batch()
         if on_bucket is not None:
             self._buckets.open(on_bucket)
-        loss = self.task.loss_and_gradient(self.model.module, batch, self.gradient_vector)
+        self.loss = self.task.loss_and_gradient(self.model.module, batch, self.gradient_vector)
         if on_bucket is not None:
             self._buckets.close()
-        self.loss = loss
-        self.losses.append(loss)
-        self.steps += 1
-        self.gradient_s += time.perf_counter() - start
-        return self.gradient_vector
 
     def direction(self) -> Tensor:
         """Return the local optimiser's direction for the next mini-batch, shape (d,): the gradient with weight decay
@@ -103,7 +104,8 @@ class Worker:
     def _buckets(self) -> Buckets:
         return Buckets(self.model)
 
-    def _next_batch(self) -> tuple[Tensor, Tensor]:
+    def next_batch(self) -> Batch:
+        """Draw the next mini-batch."""
         pieces = [self.task.batch(indices, epoch) for indices, epoch in self.batches.next()]
         if len(pieces) == 1:
             return pieces[0]

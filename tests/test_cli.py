@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from repro import cli
+from repro.launch.local import RunFailed
 from repro.papers import PAPERS
 from repro.runs.columns import SCHEMA_VERSION
 from repro.runs.spec import Run
@@ -130,6 +131,32 @@ def test_changes_make_another_run(repro: Repro, tmp_path: Path) -> None:
     assert "0 done, 1 to make" in output
 
 
+def test_a_simulated_run_is_another_run_and_says_where(repro: Repro, tmp_path: Path) -> None:
+    add_record(tmp_path, PAPERS["demo"].cell("digits-dpsgd").recipe("smoke", 1, None))
+    arguments = ("run", "demo.digits-dpsgd", "--scale", "smoke", "--results", tmp_path, "--dry-run")
+    _, output, _ = repro(*arguments, "--world", "simulated", "--delays", "lognormal:0.1")
+    assert "simulated (piz-daint, lognormal:0.1)" in output
+    assert "0 done, 1 to make" in output
+    _, other, _ = repro(*arguments, "--platform", "dgx-10gbe")
+    assert "simulated (dgx-10gbe)" in other
+
+
+@pytest.mark.parametrize(("codes", "expected"), [([1], 1), ([75], 75), ([1, 75, 9], 75)])
+def test_a_deadlock_has_an_exit_code_of_its_own(
+    repro: Repro, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, codes: list[int], expected: int
+) -> None:
+    left = iter(codes)
+
+    def fails(*_: object) -> NoReturn:
+        raise RunFailed(next(left), "it ended")
+
+    monkeypatch.setattr("repro.launch.campaign.launch", fails)
+    code, _, _ = repro(
+        "run", "demo.digits-dpsgd", "--scale", "smoke", "--seeds", len(codes), "--results", tmp_path / "results"
+    )
+    assert code == expected
+
+
 # -- bad input
 
 
@@ -178,6 +205,16 @@ BAD = {
     "an algorithm there is not": ((*DPSGD, "--set", "algorithm=foo"), ["unknown algorithm 'foo'", "dpsgd"]),
     "a partition there is not": ((*DPSGD, "--set", "partition=foo"), ["unknown partition 'foo'", "iid"]),
     "a world there is not": ((*DPSGD, "--set", "world=foo"), ["unknown world 'foo'"]),
+    "a world there is not, by its option": ((*DPSGD, "--world", "foo"), ["unknown world 'foo'", "mpi, simulated"]),
+    "a platform there is not": ((*DPSGD, "--platform", "foo"), ["unknown platform 'foo'", "piz-daint"]),
+    "a platform file there is not": ((*DPSGD, "--platform", "foo.toml"), ["foo.toml", "cannot be read"]),
+    "a platform for MPI": ((*DPSGD, "--world", "mpi", "--platform", "piz-daint"), ["--platform", "simulated"]),
+    "delays for MPI": ((*DPSGD, "--world", "mpi", "--delays", "slow:2"), ["--delays", "simulated"]),
+    "delays there are not": ((*DPSGD, "--world", "simulated", "--delays", "foo"), ["unknown delays 'foo'", "slow"]),
+    "a model to be timed there is not": (
+        (*DPSGD, "--world", "simulated", "--set", "timed_as=foo"),
+        ["simulated world"],
+    ),
     "a field there is not": ((*DPSGD, "--set", "foo=1"), ["field", "foo=1"]),
     "a field of sgd there is not": ((*DPSGD, "--set", "sgd.foo=1"), ["sgd has no field 'foo'"]),
     "a change without a value": ((*DPSGD, "--set", "epochs"), ["field=value", "'epochs'"]),
@@ -228,10 +265,9 @@ def test_a_record_of_another_schema_is_named(repro: Repro, tmp_path: Path, comma
 
 
 def test_a_run_that_failed_is_an_exit_code(repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from repro.launch.local import RunFailed
 
     def fails(*_: object) -> NoReturn:
-        raise RunFailed("it ended with exit code 9")
+        raise RunFailed(9, "it ended with exit code 9")
 
     monkeypatch.setattr("repro.launch.campaign.launch", fails)
     code, output, errors = repro(*DPSGD, "--results", tmp_path)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from repro.launch.campaign import campaign
+from repro.launch.wanted import Wanted
 from repro.runs.store import Store
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
@@ -108,7 +109,7 @@ def test_kill_9_of_one_rank_ends_the_run_and_the_same_command_completes_it(
     assert record.run.epochs == epochs
     assert list((tmp_path / ".scratch").iterdir()) == []
     changes = [f"epochs={epochs}"]
-    assert campaign(["demo.digits-dpsgd"], "smoke", 1, 2, changes, None, tmp_path) == 0
+    assert campaign(Wanted(["demo.digits-dpsgd"], "smoke", 1, 2, changes), tmp_path) == 0
     assert "1 done, 0 to make" in capsys.readouterr().out  # a third time there is nothing left to do
     assert code not in (0, None), "the interrupted command said that all was well"
 

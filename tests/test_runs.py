@@ -46,8 +46,7 @@ sgds = st.builds(
     milestones=st.lists(numbers, max_size=4).map(tuple),
     decay=numbers,
 )
-runs = st.builds(
-    Run,
+plain = dict(
     algorithm=names,
     task=names,
     workers=st.integers(1, 10_000),
@@ -58,10 +57,16 @@ runs = st.builds(
     scale=st.sampled_from(SCALES),
     config=some_options,
     task_config=some_options,
-    world=st.sampled_from(["mpi", "simulated"]),
     evaluations=st.integers(1, 1000),
     partition=st.sampled_from(["iid", "shards:2", "dirichlet:0.5"]),
 )
+runs = st.one_of(
+    st.builds(Run, **plain),
+    st.builds(
+        Run, **plain, world=st.just("simulated"), platform=names,
+        delays=st.none() | names, timed_as=st.none() | names,
+    ),
+)  # fmt: skip
 
 
 # -- specs
@@ -114,12 +119,27 @@ def test_equal_runs_share_one_key(what: str) -> None:
 def test_every_field_counts() -> None:
     other = {
         "algorithm": "swarm", "task": "quadratic", "workers": 5, "seed": 2, "batch_size": 17, "epochs": 3.0,
-        "sgd": Sgd(0.06), "scale": "laptop", "config": (), "task_config": options(a=1), "world": "simulated",
-        "evaluations": 11, "partition": "shards:2",
+        "sgd": Sgd(0.06), "scale": "laptop", "config": (), "task_config": options(a=1), "evaluations": 11,
+        "partition": "shards:2", "world": "mpi", "platform": "b@1", "delays": "slow:2", "timed_as": "big",
     }  # fmt: skip
     assert set(other) == {field.name for field in dataclasses.fields(Run)}
-    keys = [RUN.key, *(RUN.replace(**{name: value}).key for name, value in other.items())]
+    simulated = RUN.replace(world="simulated", platform="a@1")
+    changes = [{name: value} for name, value in other.items()]
+    changes = [{"world": "mpi", "platform": None} if "world" in change else change for change in changes]
+    keys = [simulated.key, *(simulated.replace(**change).key for change in changes)]
     assert len(set(keys)) == len(keys)
+
+
+def test_fields_that_came_later_do_not_change_old_keys() -> None:
+    assert not {"platform", "delays", "timed_as"} & set(json.loads(RUN.to_json()))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"world": "simulated"}, {"platform": "a@1"}, {"delays": "slow:2"}, {"timed_as": "resnet18-imagenet"}]
+)
+def test_only_the_simulated_world_has_a_platform_and_what_goes_with_it(fields: dict[str, str]) -> None:
+    with pytest.raises(UserError, match="simulated world"):
+        RUN.replace(**fields)
 
 
 def test_all_cells_have_different_runs_at_every_scale_and_seed() -> None:

@@ -257,7 +257,6 @@ def test_all_workers_start_at_the_same_point_and_draw_differently(digits: Task) 
     assert torch.equal(one.params, other.params)
     assert not torch.equal(one.gradient(), other.gradient())
     assert one.rng.random() != other.rng.random()
-    assert one.shared_rng.random() == other.shared_rng.random()
     assert not torch.equal(one.params, Worker(RUN.replace(seed=2), digits, 0).params)
 
 
@@ -315,7 +314,7 @@ def test_a_batch_over_the_end_of_an_epoch_is_whole() -> None:
     worker = Worker(RUN.replace(task="quadratic", workers=1, batch_size=4, epochs=3.0), task, 0)
     drawn: list[int] = []
     while len(drawn) < 20:
-        _, indices = worker._next_batch()
+        _, indices = worker.next_batch()
         assert len(indices) == 4
         drawn += indices.tolist()
     assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))

@@ -1,6 +1,7 @@
 """Communication graphs by name, as networkx graphs over the ranks 0..n-1."""
 
 import math
+from functools import lru_cache
 
 import networkx as nx
 
@@ -9,8 +10,9 @@ from repro.errors import UserError
 SPECS = "ring, complete, torus, exponential, star, path, edges:0-1,1-2,..."
 
 
+@lru_cache(maxsize=16)
 def topology(spec: str, size: int) -> nx.Graph:
-    """Return the undirected graph called `spec` on `size` nodes.
+    """Return the undirected graph called `spec` on `size` nodes; it is shared and cannot be changed.
 
     `torus` is the most nearly square grid with wrap-around; `exponential` joins i with i +- 2^k mod n; `edges:` lists
     the edges of any other graph.
@@ -41,7 +43,7 @@ def topology(spec: str, size: int) -> nx.Graph:
     graph.remove_edges_from(list(nx.selfloop_edges(graph)))
     if not nx.is_connected(graph):
         raise UserError(f"topology {spec!r} is not connected on {size} workers: it could never reach consensus")
-    return graph
+    return nx.freeze(graph)
 
 
 _STEPS = {

@@ -1,36 +1,37 @@
 """Makes the runs of a command one after the other, skipping what is done."""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from repro.launch.change import changed
 from repro.launch.cost import Cost
 from repro.launch.display import display, duration
+from repro.launch.exits import EXIT_DEADLOCK
 from repro.launch.local import RunFailed, launch
-from repro.launch.plan import PlannedRun, cells_of, plan
+from repro.launch.plan import PlannedRun, plan
+from repro.launch.variables import LOG_ORDER_VARIABLE, PLATFORM_VARIABLE, TIMEOUT_VARIABLE
+from repro.launch.wanted import Wanted
 from repro.papers import PAPERS
-from repro.papers.paper import Recipe
+from repro.runs.place import Place
 from repro.runs.record import Record
-from repro.runs.spec import Scale
 from repro.runs.store import Store
 
 
 def campaign(
-    names: Sequence[str],
-    scale: Scale,
-    seeds: int,
-    workers: int | None,
-    changes: Sequence[str],
-    cifar10_dir: Path | None,
+    wanted: Wanted,
     results: Path,
     *,
+    cifar10_dir: Path | None = None,
+    timeout_s: float | None = None,
+    log_order: bool = False,
     dry_run: bool = False,
 ) -> int:
-    """Make the runs that these names mean and that have no record, and return how many failed.
+    """Make the runs that are wanted and have no record, and return the exit code.
 
     A run that fails is told of and left; the others go on.
+
+    Args:
+        timeout_s: MPI world: seconds without progress after which a run is given up.
+        log_order: MPI world: put the order of one-sided operations into the record.
 
     Raises:
         UserError: the names, options or data are not to be had; nothing has been started then.
@@ -38,11 +39,7 @@ def campaign(
     from repro.launch.check import check
 
     store = Store(results / "runs")
-    cells = cells_of(names, PAPERS.values())
-    if changes:
-        cells = [replace(cell, recipe=_changed(cell.recipe, changes)) for cell in cells]
-    cost = Cost(store)
-    runs = plan(cells, scale, seeds, workers, store, cost, check)
+    runs = plan(wanted, list(PAPERS.values()), store, Cost(store), check)
     to_do = [planned for planned in runs if not planned.done]
     _announce(runs, to_do, store)
     if dry_run or not to_do:
@@ -51,7 +48,13 @@ def campaign(
     variables = {}
     if any(planned.run.task == "cifar10" for planned in to_do):
         variables["CIFAR10_DIR"] = str(find_cifar10(cifar10_dir))
-    failed = 0
+    if wanted.platform_file is not None:
+        variables[PLATFORM_VARIABLE] = str(wanted.platform_file)
+    if timeout_s is not None:
+        variables[TIMEOUT_VARIABLE] = str(timeout_s)
+    if log_order:
+        variables[LOG_ORDER_VARIABLE] = "1"
+    codes = []
     with display(sum(planned.seconds for planned in to_do)) as shown:
         for number, planned in enumerate(to_do, 1):
             run = planned.run
@@ -59,18 +62,15 @@ def campaign(
             try:
                 launch(run, store, results / ".scratch", shown.update, variables)
             except RunFailed as error:
-                failed += 1
+                codes.append(error.code)
                 shown.fail(str(error))
             else:
                 record = store.get(run)
                 shown.end(_summary(record))
-    if failed:
-        print(f"{failed} of {len(to_do)} runs failed; the same command makes them again", file=sys.stderr)
-    return failed
-
-
-def _changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    return lambda scale, seed, workers: changed(recipe(scale, seed, workers), changes)
+    if not codes:
+        return 0
+    print(f"{len(codes)} of {len(to_do)} runs failed; the same command makes them again", file=sys.stderr)
+    return EXIT_DEADLOCK if EXIT_DEADLOCK in codes else 1
 
 
 def find_cifar10(folder: Path | None) -> Path:
@@ -96,7 +96,9 @@ def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], store: Store) -> 
         seeds = ",".join(str(m.run.seed) for m in members)
         left = [m for m in members if not m.done]
         note = f"about {duration(sum(m.seconds for m in left))}" if left else "done"
-        print(f"  {label:<28} {first.task:<9} n={first.workers:<3} {first.epochs:g} epochs, seeds {seeds}: {note}")
+        where = "" if first.world == "mpi" else f", {Place.of(first)}"
+        what = f"{first.task:<9} n={first.workers:<3} {first.epochs:g} epochs{where}"
+        print(f"  {label:<28} {what}, seeds {seeds}: {note}")
     total = duration(sum(planned.seconds for planned in to_do))
     print(f"{len(runs)} runs at scale {runs[0].run.scale}, {done} done, {len(to_do)} to make: about {total}")
     if done:
@@ -112,7 +114,10 @@ def _summary(record: Record) -> str:
     metric = "test_top1_percent"
     value = record.final(metric)
     quality = f"top-1 {value:.2f} %" if value == value else f"objective {record.final('train_objective'):.4g}"
-    return f"{quality}, {duration(record.outcome['wall_s'])}"
+    took = duration(record.outcome["wall_s"])
+    if record.run.world == "simulated":
+        took += f"; {record.final('clock_s'):.4g} s of virtual time"
+    return f"{quality}, {took}"
 
 
 def _downloading(so_far: int, total: int) -> None:

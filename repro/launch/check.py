@@ -8,6 +8,8 @@ from repro.errors import UserError
 from repro.runs.spec import Run, check_types
 from repro.tasks import check_options
 from repro.tasks.data.partition import parse
+from repro.worlds.delays import parse as parse_delays
+from repro.worlds.platform import WORKLOADS
 
 
 def check(run: Run) -> None:
@@ -18,8 +20,9 @@ def check(run: Run) -> None:
     """
     if run.algorithm not in ALGORITHMS:
         raise UserError(f"unknown algorithm {run.algorithm!r}; known: {', '.join(ALGORITHMS)}")
-    if run.world != "mpi":
-        raise UserError(f"unknown world {run.world!r}; known: mpi")
+    if run.timed_as is not None and run.timed_as not in WORKLOADS:
+        raise UserError(f"unknown model to be timed {run.timed_as!r}; known: {', '.join(WORKLOADS)}")
+    parse_delays(run.delays or "constant")
     check_options(run.task, dict(run.task_config))
     parse(run.partition)
     config_class = ALGORITHMS[run.algorithm].Config

@@ -10,7 +10,7 @@ from repro.runs.store import Store
 START_S = 6.0
 """Starting Python and torch on the ranks, which a record does not time."""
 
-Kind = tuple[str, Options, int]
+Kind = tuple[str, str, Options, int]
 
 SAMPLES_PER_CORE_S = {
     ("cifar10", "resnet20"): 110.0,
@@ -20,6 +20,9 @@ SAMPLES_PER_CORE_S = {
     ("quadratic", None): 100_000.0,
 }
 """Training samples a second on one core of a 2024 server CPU, measured with this suite; by task and model."""
+
+SIMULATED_STEP_S = 60e-6
+"""What a step of a simulated worker takes beside its gradient, measured likewise."""
 
 DATA_SIZE = {"cifar10": 50_000, "digits": 1437, "logistic": 30_000, "quadratic": 1000}
 
@@ -41,11 +44,14 @@ class Cost:
         if known is not None:
             return START_S + samples * known
         model = dict(run.task_config).get("model", "resnet20" if run.task == "cifar10" else None)
-        return START_S + samples / (SAMPLES_PER_CORE_S[run.task, model] * min(run.workers, available_cores()))
+        one_core = samples / SAMPLES_PER_CORE_S[run.task, model]
+        if run.world == "simulated":
+            return START_S + one_core + samples / run.batch_size * SIMULATED_STEP_S
+        return START_S + one_core / min(run.workers, available_cores())
 
 
 def _kind(run: Run) -> Kind:
-    return run.task, run.task_config, run.workers
+    return run.world, run.task, run.task_config, run.workers
 
 
 def _num_samples(run: Run) -> int:

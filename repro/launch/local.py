@@ -1,4 +1,4 @@
-"""Starts runs with mpirun on this machine."""
+"""Starts runs on this machine."""
 
 import json
 import os
@@ -22,6 +22,10 @@ TAIL_LINES = 15
 class RunFailed(Exception):
     """A run ended without a record; the message says how, with the last lines it printed."""
 
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 def launch(
     run: Run,
@@ -30,7 +34,7 @@ def launch(
     on_progress: Callable[[Progress], None],
     variables: Mapping[str, str],
 ) -> None:
-    """Run `run` on as many MPI ranks as it has workers, and return when its record is in `store`.
+    """Run `run` in its world, MPI ranks or one process, and return when its record is in `store`.
 
     Args:
         scratch: folder for the spec and the log of the run; both are removed when it has finished.
@@ -43,12 +47,16 @@ def launch(
     scratch.mkdir(parents=True, exist_ok=True)
     spec, log = scratch / f"{run.folder}.json", scratch / f"{run.folder}.log"
     spec.write_text(json.dumps(asdict(run)))
-    ranks = command(run.workers, [sys.executable, "-m", "repro.launch.rank", str(spec), str(store.root)])
-    child = os.environ | environment(run.workers, available_cores()) | dict(variables)
+    if run.world == "simulated":
+        argv = [sys.executable, "-m", "repro.launch.simulate", str(spec), str(store.root)]
+        child = os.environ | dict(variables)
+    else:
+        argv = command(run.workers, [sys.executable, "-m", "repro.launch.rank", str(spec), str(store.root)])
+        child = os.environ | environment(run.workers, available_cores()) | dict(variables)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     # a session of its own, so that mpirun and its ranks can be ended together
     process = subprocess.Popen(
-        ranks, env=child, text=True, errors="replace", start_new_session=True,
+        argv, env=child, text=True, errors="replace", start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
@@ -71,11 +79,12 @@ def launch(
     if code == 2 and refused:
         raise UserError(refused[0])
     lines = "\n".join(f"    {line}" for line in tail if line.strip())
-    raise RunFailed(f"{run.folder} ended with exit code {code} and left no record; {log} has all it printed:\n{lines}")
+    message = f"{run.folder} ended with exit code {code} and left no record; {log} has all it printed:\n{lines}"
+    raise RunFailed(code, message)
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """End mpirun and its ranks, if they still run: first asked, then killed."""
+    """End the process and its ranks, if they still run: first asked, then killed."""
     for how, grace_s in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
         if process.poll() is not None:
             return

@@ -1,6 +1,8 @@
 """How a run tells the launcher how far it is: lines on standard output that no other output looks like."""
 
 import json
+import math
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -25,11 +27,12 @@ class Reporter:
     """Prints the progress of one worker, not more often than every half second, and at the end."""
 
     def __init__(self) -> None:
-        self._last = -EVERY_S
+        self._last = -math.inf
 
     def __call__(self, worker: "Worker", clock_s: float) -> None:
-        if worker.steps == worker.num_steps or clock_s - self._last >= EVERY_S:
-            self._last = clock_s
+        now = time.monotonic()  # the world's clock may be another
+        if worker.steps == worker.num_steps or now - self._last >= EVERY_S:
+            self._last = now
             progress = Progress(worker.steps, worker.num_steps, clock_s, worker.loss)
             print(MARK + json.dumps(asdict(progress)), flush=True)
 

@@ -3,30 +3,27 @@
 import json
 import os
 import sys
-import time
 import traceback
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from mpi4py import MPI
 
 from baselines import ALGORITHMS
 from repro.errors import UserError
+from repro.launch.exits import EXIT_USER_ERROR
 from repro.launch.progress import Reporter
-from repro.runs.evaluate import digest, evaluate
+from repro.launch.variables import LOG_ORDER_VARIABLE, TIMEOUT_VARIABLE
+from repro.runs.evaluate import Evaluator
+from repro.runs.outcome import Stopwatch, outcome, worker_row
 from repro.runs.provenance import provenance
 from repro.runs.spec import Run, from_dict
 from repro.runs.store import Store
-from repro.runs.train import train
+from repro.runs.train import Point, train
 from repro.tasks import make_task
 from repro.worker import Worker
-from repro.worlds.errors import CommTimeout
 from repro.worlds.mpi import MpiComm
-
-EXIT_USER_ERROR, EXIT_TIMEOUT = 2, 75
+from repro.worlds.watchdog import TIMEOUT_S
 
 
 def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
@@ -35,50 +32,57 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
     Raises:
         UserError: the run does not fit its algorithm, its task, or the number of ranks.
     """
-    started, start = datetime.now(UTC), time.perf_counter()
+    watch = Stopwatch()
     if communicator.size != run.workers:
         raise UserError(f"the run is for {run.workers} workers, but MPI started {communicator.size} ranks")
     task = make_task(run.task, dict(run.task_config), run.seed)
     worker = Worker(run, task, communicator.rank)
     method = ALGORITHMS[run.algorithm]
-    comm = MpiComm(communicator, worker.params.numel(), allreduce="horovod" if method.allreduces else None)
+    allreduce = "horovod" if method.allreduces else None
+    log_order = LOG_ORDER_VARIABLE in os.environ
+    comm = MpiComm(communicator, worker.params.numel(), allreduce=allreduce, timeout_s=timeout_s(), log_locks=log_order)
     algorithm = method(worker, comm, method.Config(**dict(run.config)))
 
     comm.start_clock()
-    trace = train(algorithm, Reporter() if comm.rank == 0 else None)
-    rows = evaluate(trace.points, task, run.seed, comm)
-    sha256 = digest(trace.points[-1].model, comm)
-    workers = communicator.gather(_worker_row(worker, comm, trace.clock_s))
+    points: list[Point] = []
+    clock_s = train(algorithm, lambda point, _: points.append(point), Reporter() if comm.rank == 0 else None)
+    evaluator = Evaluator(task, run.seed, comm)
+    rows = evaluator.evaluate([[point] for point in points])
+    sha256 = evaluator.digest(points[-1:])
+    workers = communicator.gather(worker_row(worker, comm, MPI.Get_processor_name(), clock_s))
+    order = comm.lock_order() if log_order else None
     if comm.rank == 0:
         assert workers is not None
         store.add(
             run,
-            provenance=provenance(engine=comm.engine, algorithm=run.algorithm),
-            outcome={
-                "state": "finished",
-                "started_utc": started.isoformat(timespec="seconds"),
-                "wall_s": time.perf_counter() - start,
-                "compute_s": sum(row["gradient_s"] for row in workers),
-                "num_params": worker.params.numel(),
-                "params_sha256": sha256,
-            },
+            provenance=provenance(algorithm=run.algorithm, engine=comm.engine, mpi=mpi_version()),
+            outcome=outcome(watch, workers, worker.params.numel(), sha256),
             epochs=rows,
             workers=workers,
+            lock_order=order.to_json() if order else None,
         )
     comm.close()
 
 
-def _worker_row(worker: Worker, comm: MpiComm, clock_s: float) -> dict[str, Any]:
-    counters = asdict(comm.counters)
-    return {
-        "rank": comm.rank,
-        "host": MPI.Get_processor_name(),
-        "steps": worker.steps,
-        "samples": worker.steps * worker.run.batch_size,
-        "clock_s": clock_s,
-        "gradient_s": worker.gradient_s,
-        **counters,
-    }
+def timeout_s() -> float:
+    """Return how long ranks may wait while nothing moves: the variable REPRO_TIMEOUT_S, in seconds.
+
+    Raises:
+        UserError: it is not a positive number.
+    """
+    text = os.environ.get(TIMEOUT_VARIABLE, str(TIMEOUT_S))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise UserError(f"REPRO_TIMEOUT_S must be a positive number of seconds, not {text!r}")
+    return seconds
+
+
+def mpi_version() -> str:
+    """Return name and version of the MPI library."""
+    return MPI.Get_library_version().split(",")[0].strip("\x00 \n")
 
 
 def main(spec: Path, records: Path) -> None:
@@ -88,8 +92,6 @@ def main(spec: Path, records: Path) -> None:
         execute(from_dict(json.loads(spec.read_text())), Store(records), MPI.COMM_WORLD)
     except UserError as error:
         _abort(str(error), EXIT_USER_ERROR)
-    except CommTimeout as error:
-        _abort(str(error), EXIT_TIMEOUT)
     except BaseException:
         _abort(traceback.format_exc(), 1)
 

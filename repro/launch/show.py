@@ -1,12 +1,11 @@
 """Tables of what there is to run and what has been run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from repro.launch.plan import cells_of
+from repro.launch.wanted import Wanted, cells_of
 from repro.papers import PAPERS
 from repro.papers.paper import Paper
-from repro.runs.spec import Scale
 from repro.runs.store import Store
 
 
@@ -18,14 +17,16 @@ def cells_table(papers: Iterable[Paper]) -> None:
             print(f"  {paper.key}.{cell.name:<24} {cell.title} [{', '.join(cell.groups)}]")
 
 
-def status_table(names: Sequence[str], scale: Scale, seeds: int, results: Path) -> None:
-    """Print for each of these cells which of the runs of seeds 1 to `seeds` have a record.
+def status_table(wanted: Wanted, results: Path) -> None:
+    """Print for each of the cells which of the wanted runs have a record.
 
     Raises:
         UserError: a name means nothing.
     """
     store = Store(results / "runs")
-    for cell in cells_of(names, PAPERS.values()):
-        marks = ["done" if store.has(cell.recipe(scale, seed, None)) else "to do" for seed in range(1, seeds + 1)]
-        told = ", ".join(f"seed {seed} {mark}" for seed, mark in enumerate(marks, 1))
-        print(f"{cell.name:<26} {scale:<7} {marks.count('done')}/{seeds} done: {told}")
+    for paper, cell in cells_of(wanted.names, list(PAPERS.values())):
+        make = wanted.run_maker(paper)
+        seeds = range(1, wanted.seeds + 1)
+        marks = ["done" if store.has(make(cell, seed)) else "to do" for seed in seeds]
+        told = ", ".join(f"seed {seed} {mark}" for seed, mark in zip(seeds, marks, strict=True))
+        print(f"{cell.name:<26} {wanted.scale:<7} {marks.count('done')}/{wanted.seeds} done: {told}")

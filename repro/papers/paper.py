@@ -58,13 +58,18 @@ class Claim:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper with its cells and claims; `key` names its file here and its table in `results/published/`."""
+    """A paper with its cells and claims; `key` names its file here and its table in `results/published/`.
+
+    Args:
+        platform: the machine its experiments ran on, a name in `repro/worlds/platforms/`.
+    """
 
     key: str
     title: str
     reference: str
     cells: tuple[Cell, ...]
     claims: tuple[Claim, ...]
+    platform: str = "piz-daint"
 
     def cell(self, name: str) -> Cell:
         """Return the cell called `name`.

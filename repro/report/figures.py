@@ -170,7 +170,7 @@ def _save(
 
     setting = panel.setting
     name = f"{panel.name}-{slug}"
-    world = "simulated world, virtual time" if setting.world == "simulated" else f"{setting.world} world"
+    world = f"{setting.place}, virtual time" if setting.world == "simulated" else f"{setting.world} world"
     title = f"{panel.group}, {setting.scale} scale, {world}"
     if setting.workers:
         title += f", {setting.workers} worker{'s' * (setting.workers > 1)}"

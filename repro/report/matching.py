@@ -6,6 +6,7 @@ from functools import cache
 
 from repro.errors import UserError
 from repro.papers.paper import Cell, Evidence, Paper
+from repro.runs.place import MPI_WORLD, Place
 from repro.runs.record import Record
 from repro.runs.spec import SCALES, Run
 
@@ -15,14 +16,18 @@ class Setting:
     """What records must share to be compared; `workers` is None for each cell's own number."""
 
     scale: str
-    world: str
+    place: Place = MPI_WORLD
     workers: int | None = None
+
+    @property
+    def world(self) -> str:
+        """The name of its world."""
+        return self.place.world
 
     @property
     def suffix(self) -> str:
         """The part of a file's name that tells settings apart, e.g. `laptop` or `laptop-simulated-n2`."""
-        parts = [self.scale] + [self.world] * (self.world != "mpi") + [f"n{self.workers}"] * bool(self.workers)
-        return "-".join(parts)
+        return "-".join([self.scale, *self.place.parts, *([f"n{self.workers}"] if self.workers else [])])
 
 
 class Matching:
@@ -31,14 +36,14 @@ class Matching:
     def __init__(self, records: Mapping[str, Record]) -> None:
         self._by_run: dict[Run, Record] = {record.run: record for record in records.values()}
         runs = self._by_run.keys()
-        worlds = sorted({run.world for run in runs})
+        places = sorted({Place.of(run) for run in runs})
         workers: list[int | None] = [None, *sorted({run.workers for run in runs})]
         self._seeds = {
-            Setting(scale, world, number): sorted(
-                {run.seed for run in runs if (run.scale, run.world) == (scale, world)}
+            Setting(scale, place, number): sorted(
+                {run.seed for run in runs if (run.scale, Place.of(run)) == (scale, place)}
             )
             for scale in SCALES
-            for world in worlds
+            for place in places
             for number in workers
         }
         self.records = cache(self._records)
@@ -46,7 +51,7 @@ class Matching:
     @property
     def settings(self) -> list[Setting]:
         """Every setting there may be records of, cells' own numbers of workers first."""
-        order = sorted(self._seeds, key=lambda s: (SCALES.index(s.scale), s.world, s.workers or 0))
+        order = sorted(self._seeds, key=lambda s: (SCALES.index(s.scale), s.place, s.workers or 0))
         return [setting for setting in order if self._seeds[setting]]
 
     def _records(self, cell: Cell, setting: Setting) -> tuple[Record, ...]:
@@ -57,7 +62,9 @@ class Matching:
                 run = cell.recipe(setting.scale, seed, setting.workers)  # type: ignore[arg-type]
             except UserError:  # e.g. a topology that does not exist on so few workers
                 return ()
-            record = self._by_run.get(run.replace(world=setting.world))
+            if run.world == "simulated" and Place.of(run) != setting.place:
+                continue  # a cell that says where it is made
+            record = self._by_run.get(setting.place.moved(run))
             if record is not None:
                 found.append(record)
         return tuple(found)
@@ -66,7 +73,7 @@ class Matching:
         """Whether a setting with a number of workers has only records that the cells' own numbers have too."""
         if setting.workers is None:
             return False
-        own = Setting(setting.scale, setting.world)
+        own = Setting(setting.scale, setting.place)
         known = {record.run for cell in cells for record in self.records(cell, own)}
         return all(record.run in known for cell in cells for record in self.records(cell, setting))
 

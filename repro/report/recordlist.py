@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from repro.report.library import Library
+from repro.runs.place import Place
 from repro.runs.record import Record
 from repro.runs.spec import SCALES
 
 HEADINGS = ("run", "scale", "world", "workers", "seed", "commit", "engine", "wall s", "started (UTC)", "environment")
 
-ENVIRONMENT = ("os", "python", "packages", "mpi", "cpu", "cores", "threads_per_rank", "gpu", "container")
+ENVIRONMENT = ("os", "python", "packages", "mpi", "platform", "cpu", "cores", "threads_per_rank", "gpu", "container")
 """What of a record's provenance describes the machine and its software; the rest belongs to the single run."""
 
 
@@ -78,7 +79,7 @@ def record_list(library: Library, labels: Mapping[str, str]) -> tuple[tuple[Reco
 def _order(record: Record) -> tuple[object, ...]:
     run = record.run
     group = run.replace(seed=0).key
-    return run.task, SCALES.index(run.scale), run.world, run.algorithm, run.workers, group, run.seed
+    return run.task, SCALES.index(run.scale), Place.of(run), run.algorithm, run.workers, group, run.seed
 
 
 def _view(record: Record, environment: str) -> RecordView:
@@ -86,7 +87,7 @@ def _view(record: Record, environment: str) -> RecordView:
     wall = record.outcome.get("wall_s")
     fields = (
         run.scale,
-        run.world,
+        str(Place.of(run)),
         str(run.workers),
         str(run.seed),
         commit_of(record),

@@ -90,7 +90,7 @@ def _row(series: Series, panel: Panel, library: Library) -> Row:
     return Row(
         series=series,
         scale=panel.setting.scale,
-        world=panel.setting.world,
+        world=str(panel.setting.place),
         workers=runs[0].workers,
         engine=", ".join(engines),
         seeds=tuple(run.seed for run in runs),

@@ -199,7 +199,7 @@ class _Subject:
         return Judgement(
             **vars(self),
             scale=setting.scale,
-            world=setting.world,
+            world=str(setting.place),
             word=word,
             needs_more_seeds=needed,
             estimate=interval.estimate if interval else math.nan,

@@ -9,7 +9,7 @@ EPOCH_COLUMNS = (
     "clock_s",  # the world's clock when the last worker got here; evaluation is off the clock
     "learning_rate",
     "train_loss",  # mini-batch losses since the last row, mean over steps and workers
-    "evaluated_model",  # mean | local_mean | local_worst
+    "evaluated_model",  # mean | local_mean | local_worst (simulated world: over 16 workers, evenly spaced, at most)
     "normalisation",  # recomputed | local | none: where the statistics of batch normalisation came from
     "test_loss",
     "test_top1_percent",

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from repro.flat import FlatModel, flatten
 from repro.runs.train import Point
 from repro.tasks.task import Task, TestSums
-from repro.worlds.comm import Comm, consensus_distance
+from repro.worlds.comm import Comm
 
 NORMALISATION_SAMPLES = 2048
 """Training samples over which the normalisation statistics of a mean model are recomputed."""
@@ -18,65 +19,102 @@ NORMALISATION_SAMPLES = 2048
 Row = dict[str, Any]
 
 
-def evaluate(points: list[Point], task: Task, seed: int, comm: Comm) -> list[Row]:
-    """Return the rows of `epochs.csv`, the same on all ranks; all ranks call this.
+class Evaluator:
+    """Evaluates the points of one run; a process brings those of its own workers, and all processes call alike.
 
-    The mean model is evaluated at every point, the local models at the last.
+    Args:
+        comm: of the processes; every one has the same number of workers.
     """
-    model = flatten(task.new_model(seed))
-    rows = []
-    with comm.off_the_clock(), torch.no_grad():
-        for point in points:
-            rows.append(_mean_row(point, task, model, comm))
+
+    def __init__(self, task: Task, seed: int, comm: Comm) -> None:
+        self._task, self._comm = task, comm
+        self._model = flatten(task.new_model(seed))
+
+    def evaluate(self, points: Sequence[Sequence[Point]]) -> list[Row]:
+        """Return the rows of `epochs.csv`, the same in all processes.
+
+        Args:
+            points: for each evaluation point, those of this process's workers.
+        """
+        rows = [self.mean_row(of_workers) for of_workers in points]
+        return [*rows, *self.local_rows(points[-1], rows[-1])]
+
+    def mean_row(self, points: Sequence[Point]) -> Row:
+        """Return the row of the mean model."""
+        with self._comm.off_the_clock(), torch.no_grad():
+            return self._mean_row(points)
+
+    def local_rows(self, points: Sequence[Point], mean_row: Row) -> list[Row]:
+        """Return the rows of the local models' mean and worst metrics; none where the task has no test set."""
+        if not self._task.num_test_samples:
+            return []
+        with self._comm.off_the_clock(), torch.no_grad():
+            return self._local_rows(points, mean_row)
+
+    def digest(self, points: Sequence[Point]) -> str:
+        """Return the SHA-256 of the SHA-256s of all workers' models, in the order of the ranks."""
+        own = [hashlib.sha256(point.model.numpy().tobytes()).digest() for point in points]
+        with self._comm.off_the_clock():
+            everybody = self._comm.allgather(torch.tensor([list(sha256) for sha256 in own], dtype=torch.uint8))
+        return hashlib.sha256(everybody.numpy().tobytes()).hexdigest()
+
+    def _mean_row(self, points: Sequence[Point]) -> Row:
+        task, comm, model = self._task, self._comm, self._model
+        model.params.copy_(self._mean([point.model for point in points]))
+        recomputed = _recompute_statistics(task, model, comm)
+        numbers = torch.tensor([[point.clock_s, point.train_loss] for point in points], dtype=torch.float64)
+        clocks, losses = comm.allgather(numbers).reshape(-1, 2).unbind(1)
+        first = points[0]
+        row = {
+            "epoch": first.epoch,
+            "samples": first.samples,
+            "steps": first.steps,
+            "clock_s": float(clocks.max()),
+            "learning_rate": first.learning_rate,
+            "train_loss": float(losses.mean()),
+            "evaluated_model": "mean",
+            "normalisation": "recomputed" if recomputed else "none",
+            "train_objective": task.train_objective(model.module),
+            "consensus_distance": self._consensus_distance([point.local_model for point in points]),
+        }
         if task.num_test_samples:
-            rows.extend(_local_rows(points[-1], rows[-1], task, model, comm))
-    return rows
+            start, stop = _part(task.num_test_samples, comm)
+            row |= _metrics(_sum_over_ranks(task.test_sums(model.module, start, stop), comm))
+        return row
 
+    def _local_rows(self, points: Sequence[Point], mean_row: Row) -> list[Row]:
+        own = [self._local_metrics(point) for point in points]
+        numbers = torch.tensor([[_number(metrics[name]) for name in _METRICS] for metrics in own], dtype=torch.float64)
+        table = self._comm.allgather(numbers).reshape(-1, len(_METRICS))
+        normalisation = "local" if points[0].buffers.numel() else "none"
+        common = mean_row | {"normalisation": normalisation, "train_objective": None}
+        worst = int(table[:, _METRICS.index("test_loss")].argmax())
+        has_top1 = own[0]["test_top1_percent"] is not None
+        if has_top1:
+            worst = int(table[:, _METRICS.index("test_top1_percent")].argmin())
+        rows = []
+        for name, values in (("local_mean", table.mean(0).tolist()), ("local_worst", table[worst].tolist())):
+            metrics = values if has_top1 else [values[0], None]
+            rows.append(common | {"evaluated_model": name} | dict(zip(_METRICS, metrics, strict=True)))
+        return rows
 
-def digest(model: Tensor, comm: Comm) -> str:
-    """Return the SHA-256 of the bytes of the mean over ranks of `model`; all ranks call this."""
-    with comm.off_the_clock():
-        mean = _mean_of(model, comm)
-    return hashlib.sha256(mean.numpy().tobytes()).hexdigest()
+    def _local_metrics(self, point: Point) -> Row:
+        self._model.params.copy_(point.local_model)
+        self._model.buffers.copy_(point.buffers)
+        return _metrics(self._task.test_sums(self._model.module, 0, self._task.num_test_samples))
 
+    def _mean(self, vectors: Sequence[Tensor]) -> Tensor:
+        mean = vectors[0].clone()
+        for vector in vectors[1:]:
+            mean.add_(vector)
+        mean.div_(len(vectors))
+        self._comm.allreduce_mean(mean)
+        return mean
 
-def _mean_row(point: Point, task: Task, model: FlatModel, comm: Comm) -> Row:
-    model.params.copy_(_mean_of(point.model, comm))
-    recomputed = _recompute_statistics(task, model, comm)
-    clocks, losses = comm.allgather(torch.tensor([point.clock_s, point.train_loss], dtype=torch.float64)).unbind(1)
-    row = {
-        "epoch": point.epoch,
-        "samples": point.samples,
-        "steps": point.steps,
-        "clock_s": float(clocks.max()),
-        "learning_rate": point.learning_rate,
-        "train_loss": float(losses.mean()),
-        "evaluated_model": "mean",
-        "normalisation": "recomputed" if recomputed else "none",
-        "train_objective": task.train_objective(model.module),
-        "consensus_distance": consensus_distance(point.local_model, _mean_of(point.local_model, comm), comm),
-    }
-    if task.num_test_samples:
-        start, stop = _part(task.num_test_samples, comm)
-        row |= _metrics(_sum_over_ranks(task.test_sums(model.module, start, stop), comm))
-    return row
-
-
-def _local_rows(point: Point, mean_row: Row, task: Task, model: FlatModel, comm: Comm) -> list[Row]:
-    model.params.copy_(point.local_model)
-    model.buffers.copy_(point.buffers)
-    own = _metrics(task.test_sums(model.module, 0, task.num_test_samples))
-    table = comm.allgather(torch.tensor([_number(own[name]) for name in _METRICS], dtype=torch.float64))
-    normalisation = "local" if point.buffers.numel() else "none"
-    common = mean_row | {"normalisation": normalisation, "train_objective": None}
-    worst = int(table[:, _METRICS.index("test_loss")].argmax())
-    has_top1 = own["test_top1_percent"] is not None
-    if has_top1:
-        worst = int(table[:, _METRICS.index("test_top1_percent")].argmin())
-    return [
-        common | {"evaluated_model": name} | dict(zip(_METRICS, values if has_top1 else [values[0], None], strict=True))
-        for name, values in (("local_mean", table.mean(0).tolist()), ("local_worst", table[worst].tolist()))
-    ]
+    def _consensus_distance(self, vectors: Sequence[Tensor]) -> float:
+        mean = self._mean(vectors)
+        squares = torch.stack([(x - mean).double().square().sum() for x in vectors])
+        return float(self._comm.allgather(squares).mean().sqrt())
 
 
 _METRICS = ("test_loss", "test_top1_percent")
@@ -99,12 +137,6 @@ def _sum_over_ranks(part: TestSums, comm: Comm) -> TestSums:
 
 def _part(total: int, comm: Comm) -> tuple[int, int]:
     return total * comm.rank // comm.size, total * (comm.rank + 1) // comm.size
-
-
-def _mean_of(x: Tensor, comm: Comm) -> Tensor:
-    mean = x.clone()
-    comm.allreduce_mean(mean)
-    return mean
 
 
 def _recompute_statistics(task: Task, model: FlatModel, comm: Comm) -> bool:

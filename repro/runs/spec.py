@@ -13,6 +13,9 @@ from repro.errors import UserError
 Scale = Literal["smoke", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
+World = Literal["mpi", "simulated"]
+WORLDS: tuple[World, ...] = get_args(World)
+
 Options = tuple[tuple[str, Any], ...]
 """Named options in the order of their names: what a dictionary would hold, but hashable."""
 
@@ -55,6 +58,9 @@ class Run:
         epochs: collective passes over the data; a worker takes ceil(epochs * N / (workers * batch_size)) steps.
         evaluations: number of points, evenly spaced in steps, at which the model is copied for evaluation.
         partition: how samples are dealt to workers: `iid`, `shards:K` (K class shards a worker), `dirichlet:ALPHA`.
+        platform: simulated world: the machine, a name of `repro/worlds/platforms/`, @ and its file's digest.
+        delays: simulated world: how the time of a gradient varies, see `repro/worlds/delays.py`.
+        timed_as: simulated world: the model whose gradients and messages are timed in place of the task's own.
     """
 
     algorithm: str
@@ -67,9 +73,12 @@ class Run:
     scale: Scale
     config: Options = ()
     task_config: Options = ()
-    world: Literal["mpi", "simulated"] = "mpi"
+    world: World = "mpi"
     evaluations: int = 10
     partition: str = "iid"
+    platform: str | None = None
+    delays: str | None = None
+    timed_as: str | None = None
 
     def __post_init__(self) -> None:
         check_types(Run, vars(self))
@@ -83,12 +92,22 @@ class Run:
             raise UserError(f"evaluations must be at least 1, not {self.evaluations}")
         if self.seed < 0:
             raise UserError(f"seed must not be negative, and is {self.seed}")
+        if self.world not in WORLDS:
+            raise UserError(f"unknown world {self.world!r}; known: {', '.join(WORLDS)}")
+        if (self.world == "simulated") != (self.platform is not None):
+            raise UserError("a platform is what the simulated world runs on: it needs one, and no other world has one")
+        if self.world != "simulated" and (self.delays or self.timed_as):
+            raise UserError("delays and timed_as are for the simulated world")
         if self.scale not in SCALES:
             raise UserError(f"unknown scale {self.scale!r}; known: {', '.join(SCALES)}")
 
     def to_json(self) -> str:
-        """Return the run as canonical JSON: sorted keys, no spaces, 2.0 as 2, so that equal runs give equal text."""
-        return json.dumps(_canonical(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
+        """Return the run as canonical JSON: sorted keys, no spaces, 2.0 as 2, so that equal runs give equal text.
+
+        Fields that are None are left out, so that a run's key outlives new fields.
+        """
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        return json.dumps(_canonical(fields), sort_keys=True, separators=(",", ":"))
 
     @property
     def key(self) -> str:
@@ -98,7 +117,8 @@ class Run:
     @property
     def folder(self) -> str:
         """Name of the run's record folder: readable parts, then the key."""
-        return f"{self.algorithm}-{self.task}-{self.scale}-n{self.workers}-s{self.seed}-{self.key}"
+        task = self.task if self.world == "mpi" else f"{self.task}-{self.world}"
+        return f"{self.algorithm}-{task}-{self.scale}-n{self.workers}-s{self.seed}-{self.key}"
 
     def num_steps(self, num_samples: int) -> int:
         """Return the steps a worker takes on `num_samples` training samples, ceil(epochs * N / (workers * batch_size)).

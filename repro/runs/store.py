@@ -18,6 +18,9 @@ from repro.runs.spec import Run
 
 Row = Mapping[str, Any]
 
+LOCK_ORDER = "lock_order.json"
+"""A record's order of one-sided operations, where it was logged."""
+
 
 class Store:
     """Records under one folder, `results/runs` unless told otherwise."""
@@ -50,6 +53,7 @@ class Store:
         outcome: Row,
         epochs: Iterable[Row],
         workers: Iterable[Row],
+        lock_order: str | None = None,
     ) -> Path:
         """Write the record of a finished run and return its folder.
 
@@ -65,6 +69,8 @@ class Store:
                 "epochs.csv": _table(EPOCH_COLUMNS, epochs),
                 "workers.csv": _table(WORKER_COLUMNS, workers),
             }
+            if lock_order is not None:
+                tables[LOCK_ORDER] = lock_order
             for name, text in tables.items():
                 _write_text(draft / name, text)
             content = {

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,33 +35,29 @@ class Point:
     buffers: Tensor
 
 
-@dataclass
-class Trace:
-    """One worker's run."""
-
-    points: list[Point] = field(default_factory=list)
-    clock_s: float = 0.0
+OnPoint = Callable[[Point, int], None]
+"""Called with each point and the rank of its worker."""
 
 
-def train(algorithm: Algorithm, on_step: Progress | None = None) -> Trace:
-    """Run the algorithm to its end and return this worker's evaluation points.
+def train(algorithm: Algorithm, on_point: OnPoint, on_step: Progress | None = None) -> float:
+    """Run the algorithm to its end and return the clock's seconds.
 
     Workers are not synchronised to be measured: each copies its model when it gets to a point.
     """
-    worker, comm, trace = algorithm.worker, algorithm.comm, Trace()
+    worker, comm = algorithm.worker, algorithm.comm
     points = evaluation_steps(worker.num_steps, worker.run.evaluations)
     with torch.no_grad():  # tasks switch gradients on where they differentiate, and nowhere else
         while worker.steps < worker.num_steps:
             lr = worker.lr
             algorithm.step()
+            comm.step = worker.steps
             if worker.steps in points:
-                clock = comm.now()
+                clock_s = comm.now()
                 with comm.off_the_clock():
-                    trace.points.append(_point(algorithm, clock, lr))
+                    on_point(_point(algorithm, clock_s, lr), comm.rank)
             if on_step is not None:
                 on_step(worker, comm.now())
-    trace.clock_s = comm.now()
-    return trace
+    return comm.now()
 
 
 def evaluation_steps(num_steps: int, evaluations: int) -> frozenset[int]:

@@ -79,6 +79,13 @@ def make_task(name: str, options: Mapping[str, Any], seed: int, folders: DataFol
     return TASKS[name](folders or DataFolders.from_environment(), seed, **options)
 
 
+def workload_name(name: str, options: Mapping[str, Any]) -> str:
+    """Return what platform files call the model of a task: the task, and its model or data set where it has several."""
+    defaults = {"cifar10": "resnet20", "logistic": "synthetic"}
+    variant = options.get("model", options.get("dataset", defaults.get(name)))
+    return f"{name}/{variant}" if variant else name
+
+
 def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Check a task's name and options without loading any data.
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.tasks.data.draws import generator
+from repro.draws import generator
 from repro.tasks.evaluation import add_sums, classification_sums, evaluation_mode, even_chunks, has_buffers
 from repro.tasks.models.seeded import seeded
 from repro.tasks.task import Batch, Task, TestSums

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from repro.draws import generator
 from repro.errors import UserError
-from repro.tasks.data.draws import generator
 from repro.tasks.task import Batch, Task, TestSums
 
 
@@ -34,6 +34,7 @@ class Quadratic(Task):
     """
 
     num_test_samples = 0
+    batched = True
 
     def __init__(
         self, num_features: int = 20, num_samples: int = 1000, condition: float = 10.0, noise: float = 1.0
@@ -61,10 +62,15 @@ class Quadratic(Task):
         return self._objective(x) + xi.mean(dim=0) @ x
 
     def loss_and_gradient(self, model: nn.Module, batch: Batch, gradient: Tensor) -> float:
-        xi = batch[0].mean(dim=0)
-        x = _point(model).detach()
-        torch.add(self.eigenvalues.to(x) * (x - self.optimum.to(x)), xi, out=gradient)
-        return float(self._objective(x) + xi @ x)
+        losses, gradients = self.losses_and_gradients(_point(model).detach()[None], (batch[0][None], batch[1][None]))
+        gradient.copy_(gradients[0])
+        return float(losses)
+
+    def losses_and_gradients(self, params: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        xi = batch[0].mean(dim=1)
+        moved = params - self.optimum.to(params)
+        pull = self.eigenvalues.to(params) * moved
+        return (pull * moved).sum(1) / 2 + (xi * params).sum(1), pull.add_(xi)
 
     def test_sums(self, model: nn.Module, start: int, stop: int) -> TestSums:
         return TestSums(0.0, None, 0)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,10 @@ class Task(ABC):
     num_test_samples: int
     """Size of the test set; 0 where the task has none."""
 
+    batched: ClassVar[bool] = False
+    """Whether `losses_and_gradients` computes the gradients of many workers at once; samples are then the same in all
+    epochs."""
+
     @abstractmethod
     def new_model(self, seed: int) -> nn.Module:
         """Return a freshly initialised model; the same seed gives the same parameters, and the global random
@@ -63,6 +68,16 @@ class Task(ABC):
             loss = self.loss(model, batch)
             loss.backward()
         return float(loss.detach())
+
+    def losses_and_gradients(self, params: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return losses, shape (n,), and gradients, shape (n, d), of n workers: what `loss_and_gradient` gives, bit for
+        bit, for each of them alone.
+
+        Args:
+            params: shape (n, d).
+            batch: inputs and targets, shape (n, b, ...).
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def test_sums(self, model: nn.Module, start: int, stop: int) -> TestSums:

@@ -1,15 +1,13 @@
 """The engines an all-reduce of the MPI world can run on."""
 
 import os
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from mpi4py import MPI
 from torch import Tensor
 
 from repro.worlds.comm import Pending
-
-WaitFor = Callable[[MPI.Request, str], None]
+from repro.worlds.watchdog import WaitFor, Watchdog
 
 
 class Engine(Protocol):
@@ -29,7 +27,7 @@ class HorovodEngine:
 
     _started_once = False
 
-    def __init__(self, communicator: MPI.Intracomm) -> None:
+    def __init__(self, communicator: MPI.Intracomm, watchdog: Watchdog) -> None:
         # Horovod may fuse tensors that happen to be ready together, and then the order of a sum depends on timing.
         # The buckets are large enough without it, so that the same seed gives the same bits.
         os.environ.setdefault("HOROVOD_FUSION_THRESHOLD", "0")
@@ -39,10 +37,13 @@ class HorovodEngine:
         if HorovodEngine._started_once:
             raise RuntimeError("Horovod 0.28.1 cannot be started a second time in a process")
         HorovodEngine._started_once = True
+        watchdog.begin("all ranks, in the start of Horovod")
         hvd.init(comm=communicator)
+        watchdog.end()
         controller = "mpi" if hvd.mpi_enabled() else "gloo"
         self.name = f"horovod {horovod.__version__} ({controller})"
         self._hvd: Any = hvd
+        self._watchdog = watchdog
         self._started = self._finished = 0
 
     def start(self, x: Tensor) -> Pending:
@@ -53,7 +54,9 @@ class HorovodEngine:
         return _HorovodPending(self, self._hvd.allreduce_async_(x, name=name, op=self._hvd.Average))
 
     def finish(self, handle: int) -> None:
+        self._watchdog.begin("all ranks, in an all-reduce")
         self._hvd.synchronize(handle)
+        self._watchdog.end()
         self._finished += 1
 
     def close(self) -> None:

@@ -107,6 +107,8 @@ class Comm(ABC):
 
     rank: int
     size: int
+    step: int = 0
+    """Steps this rank has finished, told by the harness, so that whoever waits for ever can be told where."""
     counters: Counters
     engine: str
     """What all-reduces run on, e.g. `horovod 0.28.1 (mpi)`."""
@@ -161,9 +163,14 @@ class Comm(ABC):
         self.iallreduce_mean(x).wait()
 
 
+def nbytes(x: Tensor) -> int:
+    """Return the bytes of a tensor's elements."""
+    return x.numel() * x.element_size()
+
+
 def ring_allreduce_bytes(size: int, x: Tensor) -> int:
     """Return the bytes one of `size` ranks sends (and receives) in a ring all-reduce of x: 2(n-1)/n * bytes(x)."""
-    return 2 * (size - 1) * x.numel() * x.element_size() // size
+    return 2 * (size - 1) * nbytes(x) // size
 
 
 def consensus_distance(x: Tensor, mean: Tensor, comm: Comm) -> float:

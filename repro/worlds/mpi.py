@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from copy import copy
 from typing import cast
 
+import numpy as np
 import torch
 from mpi4py import MPI
 from torch import Tensor
 
 from repro.launch.mpi_env import available_cores
 from repro.worlds.allreduce import Engine, HorovodEngine, MpiEngine
-from repro.worlds.comm import Comm, Counters, Exchange, Pending, Window, mix_, ring_allreduce_bytes
-from repro.worlds.errors import CommTimeout
+from repro.worlds.comm import Comm, Counters, Exchange, Pending, Window, mix_, nbytes, ring_allreduce_bytes
+from repro.worlds.order import LockOrder
 from repro.worlds.shared_slots import Incoming, SharedSlots
+from repro.worlds.watchdog import TIMEOUT_S, Watchdog
 
 _SPIN_S = 100e-6
 _NAP_S = 20e-6
@@ -30,7 +32,8 @@ class MpiComm(Comm):
         allreduce: `horovod` or `mpi`, started here so that its start is not on the clock; None where the algorithm
             does not reduce, since a live Horovod slows everything else.
         shared_memory: whether ranks of one node exchange through shared memory.
-        timeout_s: the longest a call may wait.
+        timeout_s: how long ranks may wait while nothing moves; then a report is printed and MPI is aborted.
+        log_locks: whether to log who held which window's locks in which order; shared locks are exclusive then.
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class MpiComm(Comm):
         *,
         allreduce: str | None = None,
         shared_memory: bool = True,
-        timeout_s: float = 600.0,
+        timeout_s: float = TIMEOUT_S,
+        log_locks: bool = False,
     ) -> None:
         self.rank, self.size = communicator.rank, communicator.size
         self.counters = Counters()
-        self._timeout_s = timeout_s
+        self._watchdog = Watchdog(self, communicator, timeout_s)
+        self._watchdog.begin("all ranks, in the opening of a Comm")
         self._messages = communicator.Dup()
         self._collective = communicator.Dup()
         self._node = cast(MPI.Intracomm, communicator.Split_type(MPI.COMM_TYPE_SHARED))
@@ -53,13 +58,16 @@ class MpiComm(Comm):
         self._node_rank: dict[int, int] = {}
         self._slots: SharedSlots | None = None
         if shared_memory and self._node.size > 1:
-            self._node_rank = {rank: index for index, rank in enumerate(self._node.allgather(self.rank))}
-            self._slots = SharedSlots(self._node, capacity, self._wait_for)
+            ranks = self._node.allgather(self.rank)
+            self._node_rank = {rank: index for index, rank in enumerate(ranks)}
+            self._slots = SharedSlots(self._node, ranks, capacity, self._wait_for)
+        self._watchdog.end()
         self._inboxes: dict[tuple[int, torch.dtype], list[Tensor]] = {}
         self._plain: Engine = MpiEngine(self._collective, self._wait_for)
-        self._engine: Engine = HorovodEngine(communicator) if allreduce == "horovod" else self._plain
+        self._engine: Engine = HorovodEngine(communicator, self._watchdog) if allreduce == "horovod" else self._plain
         self.engine = self._engine.name if allreduce else "none"
         self._windows: list[MpiWindow] = []
+        self._log_locks = log_locks
         self.start_clock()
 
     # -- the clock
@@ -86,52 +94,69 @@ class MpiComm(Comm):
     # -- pairs
 
     def exchange(self, x: Tensor, peers: Sequence[int]) -> "MpiExchange":
-        self._count(len(peers), len(peers) * _bytes(x), len(peers) * _bytes(x))
+        self._count(len(peers), len(peers) * nbytes(x), len(peers) * nbytes(x))
         return MpiExchange(self, x, list(peers))
 
     def isend(self, x: Tensor, peer: int, tag: int = 0) -> Pending:
-        self._count(1, _bytes(x), 0)
+        self._count(1, nbytes(x), 0)
         request = self._messages.Isend(x.numpy(), peer, tag + 1)
-        return MpiPending(self, request, f"rank {peer} to take a message, tag {tag}")
+        return MpiPending(self, request, "rank {peer} to take a message, tag {tag}", peer, tag)
 
     def irecv(self, out: Tensor, peer: int, tag: int = 0) -> Pending:
-        self._count(0, 0, _bytes(out))
+        self._count(0, 0, nbytes(out))
         request = self._messages.Irecv(out.numpy(), peer, tag + 1)
-        return MpiPending(self, request, f"a message of rank {peer}, tag {tag}")
+        return MpiPending(self, request, "a message of rank {peer}, tag {tag}", peer, tag)
 
     # -- all
 
     def iallreduce_mean(self, x: Tensor) -> Pending:
-        nbytes = ring_allreduce_bytes(self.size, x)
-        self._count(2 * (self.size - 1), nbytes, nbytes)
+        sent = ring_allreduce_bytes(self.size, x)
+        self._count(2 * (self.size - 1), sent, sent)
         return _Timed(self, self._engine.start(x))
 
     def allgather(self, x: Tensor) -> Tensor:
-        self._count(self.size - 1, (self.size - 1) * _bytes(x), (self.size - 1) * _bytes(x))
+        self._count(self.size - 1, (self.size - 1) * nbytes(x), (self.size - 1) * nbytes(x))
         out = x.new_empty((self.size, *x.shape))
         self._wait_for(self._collective.Iallgather(x.numpy(), out.numpy()), "all ranks, in an all-gather")
         return out
 
     def broadcast(self, x: Tensor, root: int) -> None:
-        sent = (self.size - 1) * _bytes(x) if self.rank == root else 0
-        self._count(self.size - 1 if sent else 0, sent, 0 if self.rank == root else _bytes(x))
-        self._wait_for(self._collective.Ibcast(x.numpy(), root), f"rank {root}, in a broadcast")
+        sent = (self.size - 1) * nbytes(x) if self.rank == root else 0
+        self._count(self.size - 1 if sent else 0, sent, 0 if self.rank == root else nbytes(x))
+        self._wait_for(self._collective.Ibcast(x.numpy(), root), f"all ranks, in a broadcast of rank {root}")
 
     def barrier(self) -> None:
         self._wait_for(self._collective.Ibarrier(), "all ranks, in a barrier")
 
     def window(self, x: Tensor) -> "MpiWindow":
-        window = MpiWindow(self, x)
+        window = MpiWindow(self, x, len(self._windows), logs=self._log_locks)
         self._windows.append(window)
         return window
 
+    def lock_order(self) -> LockOrder:
+        """Return who held which lock in which order so far, the same on all ranks; all ranks call this.
+
+        The Comm must have been made with `log_locks`.
+        """
+        own = [(window.number, target, ticket) for window in self._windows for target, ticket in window.log]
+        self._watchdog.begin("all ranks, in the gathering of the order of locks")
+        logs = self._collective.allgather(own)
+        self._watchdog.end()
+        entries = sorted((*entry, origin) for origin, log in enumerate(logs) for entry in log)
+        order = LockOrder()
+        for window, target, _, origin in entries:
+            order.origins.setdefault((window, target), []).append(origin)
+        return order
+
     def close(self) -> None:
         """Free what was opened; all ranks call this."""
+        self._wait_for(self._collective.Ibarrier(), "all ranks, at the end of the run")
         for window in self._windows:
             window.close()
         if self._slots is not None:
             self._slots.close()
         self._engine.close()
+        self._watchdog.stop()  # last: until here it answers those who still wait
 
     # -- shared by the parts of this world
 
@@ -140,19 +165,16 @@ class MpiComm(Comm):
         self.counters.bytes_sent += bytes_sent
         self.counters.bytes_received += bytes_received
 
-    def _wait_for(self, request: MPI.Request, what: str) -> None:
-        if request.Test():
-            return
-        start = time.perf_counter()
-        while not request.Test():
-            waited = time.perf_counter() - start
-            if waited > self._timeout_s:
-                raise CommTimeout(f"rank {self.rank} has waited {waited:.0f} s for {what}")
-            if waited > self._spin_s:
-                time.sleep(_NAP_S)
-            else:
-                os.sched_yield()  # should both have been put on one core
-        self.counters.wait_s += time.perf_counter() - start
+    def _wait_for(self, request: MPI.Request, text: str, peer: int | None = None, tag: int | None = None) -> None:
+        start = self._watchdog.begin(text, peer, tag)
+        if not request.Test():
+            while not request.Test():
+                if time.perf_counter() - start > self._spin_s:
+                    time.sleep(_NAP_S)
+                else:
+                    os.sched_yield()  # should both have been put on one core
+            self.counters.wait_s += time.perf_counter() - start
+        self._watchdog.end()
 
     def _inbox(self, x: Tensor) -> Tensor:
         free = self._inboxes.setdefault((x.numel(), x.dtype), [])
@@ -165,11 +187,11 @@ class MpiComm(Comm):
 class MpiPending(Pending):
     """A request of the MPI library."""
 
-    def __init__(self, comm: MpiComm, request: MPI.Request, what: str) -> None:
-        self._comm, self._request, self._what = comm, request, what
+    def __init__(self, comm: MpiComm, request: MPI.Request, text: str, peer: int, tag: int) -> None:
+        self._comm, self._request, self._about = comm, request, (text, peer, tag)
 
     def wait(self) -> None:
-        self._comm._wait_for(self._request, self._what)
+        self._comm._wait_for(self._request, *self._about)
 
 
 class _Timed(Pending):
@@ -211,10 +233,10 @@ class MpiExchange(Exchange):
 
     def _arrived(self) -> list[Tensor]:
         for peer, send in self._sends.items():
-            self._comm._wait_for(send, f"rank {peer} to take this rank's vector, in an exchange")
+            self._comm._wait_for(send, "rank {peer} to take a vector, in an exchange", peer)
         for peer, receive in self._receives.items():
-            self._comm._wait_for(receive, f"the vector of rank {peer}, in an exchange")
-        shared = {p: i.wait(f"the vector of rank {p}, in an exchange") for p, i in self._shared.items()}
+            self._comm._wait_for(receive, "the vector of rank {peer}, in an exchange", peer)
+        shared = {p: i.wait() for p, i in self._shared.items()}
         return [shared[p] if p in shared else self._inboxes[p] for p in self._peers]
 
     def _release(self) -> None:
@@ -225,45 +247,78 @@ class MpiExchange(Exchange):
 
 
 class MpiWindow(Window):
-    """An MPI window of float32 under passive-target synchronisation."""
+    """An MPI window of floats under passive-target synchronisation.
 
-    def __init__(self, comm: MpiComm, x: Tensor) -> None:
-        self._comm = comm
-        self._window = MPI.Win.Allocate(_bytes(x), x.element_size(), comm=comm._collective)
-        self.local = torch.frombuffer(self._window.tomemory(), dtype=x.dtype)
-        with self.lock(comm.rank):
+    With `logs`, every lock is exclusive and draws a ticket of its target, a counter that lies behind the vector.
+
+    Attributes:
+        number: how many windows the Comm had opened before.
+        log: the locks this rank has held, as (target, ticket).
+    """
+
+    def __init__(self, comm: MpiComm, x: Tensor, number: int, *, logs: bool) -> None:
+        self._comm, self._watchdog = comm, comm._watchdog
+        self.number = number
+        self.log: list[tuple[int, int]] = []
+        self._lock_text = f"the lock of rank {{peer}}, window {number}"
+        counter = -(-nbytes(x) // 8) * 8  # after the vector, where an int64 may lie
+        self._counter = counter // x.element_size(), 1, MPI.INT64_T
+        self._watchdog.begin(f"all ranks, in the opening of window {number}")
+        size = counter + 8 if logs else nbytes(x)
+        self._window = MPI.Win.Allocate(size, x.element_size(), comm=comm._collective)
+        self._watchdog.end()
+        memory = self._window.tomemory()
+        self.local = torch.frombuffer(memory, dtype=x.dtype, count=x.numel())
+        self._logs = False
+        with self.lock(comm.rank):  # this one is not logged
+            memory[nbytes(x) :] = bytes(size - nbytes(x))
             self.local.copy_(x)
+        self._logs = logs
         comm.barrier()
 
     @contextmanager
     def lock(self, rank: int, *, shared: bool = False) -> Iterator[None]:
-        start = time.perf_counter()
-        self._window.Lock(rank, MPI.LOCK_SHARED if shared else MPI.LOCK_EXCLUSIVE)
+        start = self._watchdog.begin(self._lock_text, rank, window=self.number)
+        self._window.Lock(rank, MPI.LOCK_SHARED if shared and not self._logs else MPI.LOCK_EXCLUSIVE)
+        self._watchdog.end()
         self._comm.counters.wait_s += time.perf_counter() - start
+        self._watchdog.held.append((self.number, rank))
+        if self._logs:
+            self._draw_ticket(rank)
         try:
             yield
         finally:
+            self._watchdog.begin("rank {peer}, in an unlock", rank)
             self._window.Unlock(rank)
+            self._watchdog.end()
+            self._watchdog.held.remove((self.number, rank))
+
+    def _draw_ticket(self, rank: int) -> None:
+        ticket = np.empty(1, dtype=np.int64)
+        self._window.Get(ticket, rank, self._counter)
+        self._window.Flush(rank)
+        self.log.append((rank, int(ticket[0])))
+        ticket += 1
+        self._window.Put(ticket, rank, self._counter)
+        self._window.Flush(rank)
 
     def get(self, rank: int, out: Tensor, offset: int = 0) -> None:
-        self._comm._count(1, 0, _bytes(out))
+        self._comm._count(1, 0, nbytes(out))
         self._window.Get(out.numpy(), rank, (offset, out.numel()))
 
     def put(self, rank: int, x: Tensor, offset: int = 0) -> None:
-        self._comm._count(1, _bytes(x), 0)
+        self._comm._count(1, nbytes(x), 0)
         self._window.Put(x.numpy(), rank, (offset, x.numel()))
 
     def accumulate(self, rank: int, x: Tensor, offset: int = 0) -> None:
-        self._comm._count(1, _bytes(x), 0)
+        self._comm._count(1, nbytes(x), 0)
         self._window.Accumulate(x.numpy(), rank, (offset, x.numel()), MPI.SUM)
 
     def flush(self, rank: int) -> None:
+        self._watchdog.begin("rank {peer}, in a flush", rank)
         self._window.Flush(rank)
+        self._watchdog.end()
 
     def close(self) -> None:
         """Free the window; all ranks call this."""
         self._window.Free()
-
-
-def _bytes(x: Tensor) -> int:
-    return x.numel() * x.element_size()

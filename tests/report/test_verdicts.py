@@ -63,7 +63,7 @@ def test_a_claim_is_judged_once_for_each_scale_and_world_it_may_be(tmp_path: Pat
         add_seeds(tmp_path, SWARM, [90.5, 90.6], scale)
     for cell in (LARGEBATCH, SWARM):
         for seed in (1, 2):
-            add(tmp_path, cell.recipe("laptop", seed, None).replace(world="simulated"), 90.0)
+            add(tmp_path, cell.recipe("laptop", seed, None).replace(world="simulated", platform="a@1"), 90.0)
     assert [(j.scale, j.world) for j in judgements(tmp_path)] == [("laptop", "mpi"), ("paper", "mpi")]
 
 

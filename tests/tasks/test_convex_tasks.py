@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from repro.errors import UserError
@@ -172,3 +174,28 @@ def test_a_libsvm_file_that_is_not_the_set_is_one_clear_line(tmp_path: Path, con
     with pytest.raises(UserError, match=words) as error:
         binary.load("a9a", DataFolders(libsvm=tmp_path), SHAPES)
     assert "\n" not in str(error.value)
+
+
+# -- many workers at once
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    kind=st.sampled_from(["logistic", "quadratic"]),
+    n=st.integers(1, 40),
+    b=st.integers(1, 70),
+    d=st.integers(1, 130),
+    seed=st.integers(0, 2**30),
+)
+def test_gradients_of_many_workers_are_those_of_each_alone_bit_for_bit(
+    kind: str, n: int, b: int, d: int, seed: int
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    inputs, params = torch.randn(n, b, d, generator=random), torch.randn(n, d, generator=random)
+    targets = torch.randn(n, b, generator=random).sign()
+    task: Task = Logistic(inputs[0], targets[0]) if kind == "logistic" else Quadratic(d, 50)
+    losses, gradients = task.losses_and_gradients(params, (inputs, targets))
+    for i in range(n):
+        alone = task.losses_and_gradients(params[i : i + 1], (inputs[i : i + 1], targets[i : i + 1]))
+        assert torch.equal(alone[0][0], losses[i])
+        assert torch.equal(alone[1][0], gradients[i])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.tasks.data.draws import generator
+from repro.draws import generator
 
 PADDING = 4
 

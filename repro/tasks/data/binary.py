@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.draws import generator
 from repro.errors import UserError
-from repro.tasks.data.draws import generator
 from repro.tasks.data.folders import DataFolders
 
 SHAPES = {"a9a": (32561, 123), "w8a": (49749, 300), "ijcnn1": (49990, 22), "ijcnn1.val": (14990, 22)}

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from repro.draws import generator
 from repro.errors import UserError
-from repro.tasks.data.draws import generator
 
 
 class Partition(ABC):
@@ -33,9 +34,13 @@ class Iid(Partition):
         self.seed = seed
 
     def indices(self, worker: int, epoch: int) -> Tensor:
-        order = generator("order", self.seed, epoch).permutation(self.num_samples)
         first = (worker - epoch * self.num_samples) % self.workers
-        return torch.from_numpy(order[first :: self.workers].copy())
+        return torch.from_numpy(_order(self.num_samples, self.seed, epoch)[first :: self.workers].copy())
+
+
+@lru_cache(maxsize=4)  # workers of one process may be a few epochs apart
+def _order(num_samples: int, seed: int, epoch: int) -> np.ndarray:
+    return generator("order", seed, epoch).permutation(num_samples)
 
 
 class Fixed(Partition):

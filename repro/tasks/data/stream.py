@@ -23,7 +23,7 @@ class BatchStream:
         self.batch_size = batch_size
         self.epoch = 0
         self.position = 0
-        self._indices = partition.indices(worker, 0)
+        self._deal()
 
     def next(self) -> list[Piece]:
         """Return the next `batch_size` samples: one piece, or more where the batch straddles an epoch's end.
@@ -33,15 +33,15 @@ class BatchStream:
         pieces: list[Piece] = []
         wanted = self.batch_size
         while wanted > 0:
-            if self.position == len(self._indices):
+            if self.position == self._length:
                 self.epoch += 1
                 self.position = 0
-                self._indices = self.partition.indices(self.worker, self.epoch)
-            taken = self._indices[self.position : self.position + wanted]
-            self.position += len(taken)
-            wanted -= len(taken)
-            if len(taken) > 0:
-                pieces.append((taken, self.epoch))
+                self._deal()
+            taken = min(wanted, self._length - self.position)
+            if taken > 0:
+                pieces.append((self._indices[self.position : self.position + taken], self.epoch))
+            self.position += taken
+            wanted -= taken
         return pieces
 
     def state(self) -> dict[str, int]:
@@ -52,4 +52,8 @@ class BatchStream:
         """Go on from where `state` was taken."""
         self.epoch = state["epoch"]
         self.position = state["position"]
+        self._deal()
+
+    def _deal(self) -> None:
         self._indices = self.partition.indices(self.worker, self.epoch)
+        self._length = len(self._indices)

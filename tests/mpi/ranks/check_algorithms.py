@@ -88,7 +88,7 @@ def start(comm: Comm, run: Run, **config: object) -> Algorithm:
 
 def finish(algorithm: Algorithm) -> Tensor:
     """Run to the end and return this worker's parameters."""
-    train(algorithm)
+    train(algorithm, on_point=lambda point, rank: None)
     assert algorithm.worker.steps == algorithm.worker.num_steps
     return algorithm.worker.params
 

@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from mpi4py import MPI
 from torch import Tensor
 
 from repro.worlds.comm import CHUNK, Counters, consensus_distance, ring_allreduce_bytes
-from repro.worlds.errors import CommTimeout
 from repro.worlds.mpi import MpiComm
+from repro.worlds.order import LockOrder
 from tests.mpi.ranks.conftest import CAPACITY, TIMEOUT_S
 
 WORLD = MPI.COMM_WORLD
@@ -332,6 +332,81 @@ def test_a_window_of_float64_keeps_its_digits(comm: MpiComm) -> None:
     comm.barrier()
 
 
+@pytest.mark.skipif(SIZE == 1, reason="one vector only")
+def test_two_ranks_vectors_are_locked_at_once(comm: MpiComm) -> None:
+    window, rng = comm.window(torch.full((3,), 100.0)), np.random.default_rng(RANK)
+    own, theirs = torch.empty(3), torch.empty(3)
+    for _ in range(200):
+        pair = sorted(int(rank) for rank in rng.choice(SIZE, size=2, replace=False))
+        with window.lock(pair[0]), window.lock(pair[1]):
+            for rank, x in zip(pair, (own, theirs), strict=True):
+                window.get(rank, x)
+                window.flush(rank)
+            moved = float(rng.integers(1, 10))
+            own -= moved
+            theirs += moved
+            window.put(pair[0], own)
+            window.put(pair[1], theirs)
+    comm.barrier()
+    with window.lock(RANK):
+        everybody = window.local.clone()
+    assert comm.allgather(everybody).sum(0).tolist() == [100.0 * SIZE] * 3
+
+
+def next_value(x: float, origin: int, count: int) -> float:
+    """A function of x that does not commute with itself and is exact."""
+    return (3 * x + 17 * origin + count + 1) % 1_000_003
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_replaying_the_logged_order_of_locks_gives_what_the_ranks_saw(dtype: torch.dtype) -> None:
+    comm = MpiComm(WORLD, CAPACITY, log_locks=True, timeout_s=TIMEOUT_S)
+    windows = [comm.window(torch.full((length,), float(RANK), dtype=dtype)) for length in (1, 4)]
+    assert comm.lock_order() == LockOrder()  # filling the windows is not logged
+    rng, x = np.random.default_rng(RANK), torch.empty(1, dtype=dtype)
+    seen: dict[tuple[int, int], list[tuple[float, bool]]] = defaultdict(list)  # in program order
+    for _ in range(150):
+        number, target, reads = int(rng.integers(2)), int(rng.integers(SIZE)), bool(rng.random() < 0.3)
+        window, before = windows[number], seen[number, target]
+        with window.lock(target, shared=reads):
+            window.get(target, x)
+            window.flush(target)
+            before.append((float(x), reads))
+            if not reads:
+                x.fill_(next_value(float(x), RANK, len(before)))
+                window.put(target, x)
+        if rng.random() < 0.1:
+            time.sleep(1e-3)  # puts the ranks out of step; nothing waits for it
+    order = comm.lock_order()
+    assert WORLD.allgather(order.to_json()) == [order.to_json()] * SIZE
+    assert LockOrder.from_json(order.to_json()) == order
+
+    for (number, target), origins in order.origins.items():
+        everybody = [iter(rows) for rows in WORLD.allgather(seen[number, target])]
+        counts, value = [0] * SIZE, float(target)
+        for origin in origins:
+            counts[origin] += 1
+            got, reads = next(everybody[origin])
+            assert got == value, f"window {number}, rank {target}, operation {counts[origin]} of {origin}"
+            if not reads:
+                value = next_value(value, origin, counts[origin])
+        assert [list(rows) for rows in everybody] == [[]] * SIZE  # every operation is in the order
+        if target == RANK:
+            with windows[number].lock(RANK):
+                assert float(windows[number].local[0]) == value
+                assert windows[number].local[1:].tolist() == [float(RANK)] * (len(windows[number].local) - 1)
+    entries = sum(map(len, order.origins.values()))
+    assert entries == 150 * SIZE
+    comm.close()
+
+
+def test_locks_are_not_logged_unless_asked_for(comm: MpiComm) -> None:
+    window = comm.window(torch.zeros(3))
+    with window.lock(0):
+        pass
+    assert window.log == []
+
+
 # -- counters and clock
 
 
@@ -431,75 +506,6 @@ def test_the_clock_and_the_counters_go_on_after_an_error_off_the_clock(comm: Mpi
     assert comm.counters == before
     comm.exchange(torch.zeros(100), others()).wait()
     assert comm.counters.messages == before.messages + len(others())
-
-
-# -- who waits for whom
-
-
-@contextmanager
-def impatient(comm: MpiComm) -> Iterator[None]:
-    """Let the calls of `comm` wait for a fraction of a second."""
-    comm._timeout_s = 0.2
-    try:
-        yield
-    finally:
-        comm._timeout_s = TIMEOUT_S
-
-
-def wait_for_rank_0(comm: MpiComm) -> None:
-    """Return when rank 0 is here too."""
-    token = torch.zeros(1)
-    tokens = [comm.isend(token, rank, tag=9) for rank in others()] if RANK == 0 else [comm.irecv(token, 0, tag=9)]
-    for pending in tokens:
-        pending.wait()
-
-
-def told(what: str) -> str:
-    return rf"^rank 0 has waited \d+ s for {what}$"
-
-
-def test_a_message_that_nobody_sends_is_told_of(comm: MpiComm) -> None:
-    silent, out = SIZE - 1, torch.empty(4)
-    if RANK == 0:
-        pending = comm.irecv(out, silent, tag=3)
-        with impatient(comm), pytest.raises(CommTimeout, match=told(f"a message of rank {silent}, tag 3")):
-            pending.wait()
-    wait_for_rank_0(comm)
-    if silent == RANK:
-        sent = comm.isend(torch.ones(4), 0, tag=3)
-    if RANK == 0:
-        pending.wait()  # who gave up may ask again
-        assert torch.equal(out, torch.ones(4))
-    if silent == RANK:
-        sent.wait()
-
-
-@pytest.mark.skipif(SIZE == 1, reason="nobody to wait for")
-@pytest.mark.parametrize("finish", ["mix", "wait"])
-def test_a_peer_that_never_exchanges_is_told_of(comm: MpiComm, finish: str) -> None:
-    silent, x = SIZE - 1, torch.full((CAPACITY,), float(RANK))
-    if RANK == 0:
-        exchange = comm.exchange(x, [silent])
-        with impatient(comm), pytest.raises(CommTimeout, match=told(rf".*rank {silent}\b.*, in an exchange")):
-            exchange.mix([0.5, 0.5]) if finish == "mix" else exchange.wait()
-        assert torch.equal(x, torch.zeros(CAPACITY))  # not half mixed
-    wait_for_rank_0(comm)
-    if silent == RANK:
-        exchange = comm.exchange(x, [0])
-    if RANK in (0, silent):
-        exchange.mix([0.5, 0.5])
-        assert torch.equal(x, torch.full((CAPACITY,), silent / 2))
-
-
-@pytest.mark.skipif(SIZE == 1, reason="nobody to wait for")
-def test_a_rank_missing_from_a_barrier_is_told_of(comm: MpiComm) -> None:
-    if RANK == 0:
-        with impatient(comm), pytest.raises(CommTimeout, match=told("all ranks, in a barrier")):
-            comm.barrier()
-    wait_for_rank_0(comm)
-    if RANK != 0:
-        comm.barrier()  # the one that rank 0 is still in
-    comm.allgather(torch.zeros(1))
 
 
 # -- the order of finishing

@@ -1,0 +1,87 @@
+"""SwarmSGD, non-blocking and unquantized: nobody waits for a partner to take part.
+
+Nadiradze, Sabour, Davies, Li, Alistarh, Asynchronous Decentralized SGD with Quantized and Local Updates, NeurIPS 2021
+(arXiv 1910.12308 v4), algorithm 1 with Enc = Dec = identity. Every node i has a register R_i that others may write.
+When i has taken H_i local steps from X^_i, which sum to eta h:
+
+    j    <- a uniformly random neighbour
+    avg  <- (R_i + R_j) / 2
+    R_j  <- avg
+    X^_i <- avg - eta h,   R_i <- X^_i
+
+What i learned since its last interaction is applied after the averaging; what j is learning meanwhile is based on its
+own X^_j, and j adds it to whatever it then finds in R_j. So an interaction moves the mean of the R by -eta h / n alone.
+The model is the mean of all R_i.
+
+Differences from the paper:
+- The paper takes the interaction to be atomic. Here i holds the locks of both registers, the lower rank's first.
+- eta h is X^_i minus what the local steps, with momentum and weight decay, have made of it; momentum stays local.
+- H is constant, as in the paper's experiments.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from baselines.algorithm import Algorithm
+from baselines.parts.topology import topology
+from repro.errors import UserError
+from repro.worker import Worker
+from repro.worlds.comm import Comm
+
+
+@dataclass(frozen=True)
+class SwarmNonblockingConfig:
+    """Options.
+
+    Args:
+        local_steps: H, the number of local steps between two interactions that a node starts.
+        topology: the graph; complete in the paper's experiments.
+    """
+
+    local_steps: int = 2
+    topology: str = "complete"
+
+    def __post_init__(self) -> None:
+        if self.local_steps < 1:
+            raise UserError(f"local_steps must be at least 1, not {self.local_steps}")
+
+
+class SwarmNonblocking(Algorithm):
+    """Averaging with a random neighbour's register after H local steps."""
+
+    Config = SwarmNonblockingConfig
+    state = ("start",)
+
+    def __init__(self, worker: Worker, comm: Comm, config: SwarmNonblockingConfig) -> None:
+        super().__init__(worker, comm, config)
+        self.neighbours = sorted(topology(config.topology, comm.size)[comm.rank])
+        self.registers = comm.window(worker.params)
+        self.start = worker.params.clone()  # X^_i, from which the local steps go
+        self.R_j = torch.empty_like(self.start)
+
+    def step(self) -> None:
+        worker, lr = self.worker, self.worker.lr
+        worker.params.add_(worker.direction(), alpha=-lr)
+        if worker.steps % self.config.local_steps == 0 and self.neighbours:
+            self.interact()
+
+    def interact(self) -> None:
+        """Average the registers with a random neighbour's, then apply the local steps."""
+        i, x, R = self.comm.rank, self.worker.params, self.registers
+        j = self.neighbours[self.worker.rng.integers(len(self.neighbours))]
+        eta_h = self.start - x
+        with R.lock(min(i, j)), R.lock(max(i, j)):
+            R.get(j, self.R_j)
+            R.flush(j)
+            average = torch.lerp(self.R_j, R.local, 0.5)
+            R.put(j, average)
+            torch.sub(average, eta_h, out=x)
+            R.local.copy_(x)
+        self.start.copy_(x)
+
+    def model(self) -> Tensor:
+        """Return the register R_i."""
+        with self.registers.lock(self.comm.rank, shared=True):
+            return self.registers.local.clone()

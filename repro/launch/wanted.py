@@ -1,0 +1,95 @@
+"""Which runs a command asks for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.errors import UserError
+from repro.launch.change import changed
+from repro.papers.paper import Cell, Paper
+from repro.runs.place import MPI_WORLD, Place
+from repro.runs.spec import WORLDS, Run, Scale
+from repro.worlds import platform
+from repro.worlds.delays import with_digest
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Cells at a scale, and what of their runs is to be other than the cells say.
+
+    Args:
+        names: cells (`paper.cell`), papers or groups; all for none.
+        seeds: number of seeds, from 1 on.
+        workers: of every run.
+        changes: `field=value` each, see `changed`.
+        world: where to make the runs; by default where each cell says.
+        platform: name or file of the simulated world's machine; by default the paper's.
+        delays: how the time of a gradient varies there.
+    """
+
+    names: Sequence[str]
+    scale: Scale
+    seeds: int
+    workers: int | None = None
+    changes: Sequence[str] = ()
+    world: str | None = None
+    platform: str | None = None
+    delays: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise UserError(f"the number of seeds must be at least 1, not {self.seeds}")
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"the number of workers must be at least 1, not {self.workers}")
+        if self.world not in (None, *WORLDS):
+            raise UserError(f"unknown world {self.world!r}; known: {', '.join(WORLDS)}")
+        if self.world == "mpi" and (self.platform or self.delays):
+            raise UserError("--platform and --delays are for --world simulated")
+
+    @property
+    def platform_file(self) -> Path | None:
+        """The platform file, where it is not a packaged one."""
+        return Path(self.platform).resolve() if self.platform and self.platform.endswith(".toml") else None
+
+    def run_maker(self, paper: Paper) -> Callable[[Cell, int], Run]:
+        """Return what makes a cell's run for a seed.
+
+        Raises:
+            UserError: platform or delays are not to be had.
+        """
+        key = platform.load(self.platform or paper.platform).key
+        delays = with_digest(self.delays) if self.delays else None
+
+        def make(cell: Cell, seed: int) -> Run:
+            run = changed(cell.recipe(self.scale, seed, self.workers), self.changes)
+            if self.world == "simulated" or (self.world is None and (self.platform or self.delays)):
+                own = Place.of(run)
+                return Place("simulated", key if self.platform else own.platform or key, delays or own.delays).moved(
+                    run
+                )
+            return run if self.world is None else MPI_WORLD.moved(run)
+
+        return make
+
+
+def cells_of(names: Sequence[str], papers: Sequence[Paper]) -> list[tuple[Paper, Cell]]:
+    """Return the cells that `names` mean: `paper.cell`, a whole `paper`, or a group such as `cifar`; all for none.
+
+    Raises:
+        UserError: a name means nothing.
+    """
+    by_name = {f"{paper.key}.{cell.name}": (paper, cell) for paper in papers for cell in paper.cells}
+    chosen: dict[str, tuple[Paper, Cell]] = {}
+    for name in names:
+        found = {
+            full: (paper, cell)
+            for full, (paper, cell) in by_name.items()
+            if name in (full, paper.key) or name in cell.groups
+        }
+        if not found:
+            groups = sorted({group for _, cell in by_name.values() for group in cell.groups})
+            raise UserError(
+                f"unknown cell, paper or group {name!r}; groups: {', '.join(groups)}; cells: {', '.join(by_name)}"
+            )
+        chosen |= found
+    return list((chosen if names else by_name).values())

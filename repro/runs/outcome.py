@@ -1,0 +1,47 @@
+"""What a record says of a finished run beside its rows."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from repro.worker import Worker
+from repro.worlds.comm import Comm
+
+
+class Stopwatch:
+    """When a run began, and how long it has taken in real time."""
+
+    def __init__(self) -> None:
+        self.began, self._start = datetime.now(UTC), time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return time.perf_counter() - self._start
+
+
+def worker_row(worker: Worker, comm: Comm, host: str, clock_s: float) -> dict[str, Any]:
+    """Return a worker's row of `workers.csv`."""
+    return {
+        "rank": comm.rank,
+        "host": host,
+        "steps": worker.steps,
+        "samples": worker.steps * worker.run.batch_size,
+        "clock_s": clock_s,
+        "gradient_s": worker.gradient_s,
+        **asdict(comm.counters),
+    }
+
+
+def outcome(watch: Stopwatch, workers: Sequence[dict[str, Any]], num_params: int, sha256: str) -> dict[str, Any]:
+    """Return the outcome of a run that has ended; gradients are summed in the time of the run's world."""
+    return {
+        "state": "finished",
+        "started_utc": watch.began.isoformat(timespec="seconds"),
+        "wall_s": watch.seconds,
+        "compute_s": sum(row["gradient_s"] for row in workers),
+        "num_params": num_params,
+        "params_sha256": sha256,
+    }

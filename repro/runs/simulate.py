@@ -1,0 +1,138 @@
+"""Makes a run in the simulated world."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from baselines import ALGORITHMS
+from baselines.algorithm import Algorithm
+from repro.runs.evaluate import Evaluator
+from repro.runs.outcome import worker_row
+from repro.runs.spec import Run
+from repro.runs.train import Point, Progress, train
+from repro.tasks import workload_name
+from repro.tasks.task import Task
+from repro.worker import Worker
+from repro.worlds.delays import parse
+from repro.worlds.order import LockOrder
+from repro.worlds.platform import WORKLOADS, Platform, Workload
+from repro.worlds.simulated import SimulatedComm, SimulatedWorld
+from repro.worlds.virtual_pace import Gradients, VirtualPace
+
+LOCAL_MODELS = 16
+"""Local models that are evaluated, evenly spaced: each costs a pass over the test set."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A finished run.
+
+    Attributes:
+        algorithms: one a worker, as the run left them.
+        rows: of `epochs.csv`.
+        workers: rows of `workers.csv`.
+        params_sha256: of all workers' models, see `Evaluator.digest`.
+    """
+
+    algorithms: list[Algorithm]
+    rows: list[dict[str, Any]]
+    workers: list[dict[str, Any]]
+    params_sha256: str
+
+
+def simulate(
+    run: Run,
+    task: Task,
+    platform: Platform,
+    *,
+    method: type[Algorithm] | None = None,
+    on_step: Progress | None = None,
+    replay: LockOrder | None = None,
+    batched: bool = True,
+) -> Simulated:
+    """Train and evaluate `run`, all workers in this process.
+
+    Args:
+        method: the algorithm, where it is not one of `baselines/`.
+        on_step: called after every step of rank 0.
+        replay: an order of locks to keep to, from a run in the MPI world.
+        batched: whether tasks may compute several workers' gradients in one call; the result is the same.
+
+    Raises:
+        Deadlock: workers wait for each other.
+    """
+    method = method or ALGORITHMS[run.algorithm]
+    trained = Worker(run, task, 0)
+    timed = workload(run, task, trained)
+    world = SimulatedWorld(
+        run.workers, platform, message_scale=timed.num_params / trained.params.numel(), replay=replay
+    )
+    delays, base_s = parse(run.delays or "constant"), platform.gradient_s(timed, run.batch_size)
+    gradients = Gradients(task, batched=batched)
+    points = PointsOfAll(Evaluator(task, run.seed, SimulatedWorld(1, platform).comms[0]), run.workers)
+
+    def program(comm: SimulatedComm) -> tuple[Algorithm, float]:
+        pace = VirtualPace(world.simulation, delays.of_worker(base_s, run.seed, comm.rank), gradients)
+        algorithm = method(Worker(run, task, comm.rank, pace), comm, method.Config(**dict(run.config)))
+        clock_s = train(algorithm, points.add, on_step if comm.rank == 0 else None)
+        return algorithm, clock_s
+
+    ended = world.run(program)
+    algorithms = [algorithm for algorithm, _ in ended]
+    rows, sha256 = points.finish()
+    workers = [worker_row(a.worker, a.comm, platform.name, clock_s) for a, clock_s in ended]
+    return Simulated(algorithms, rows, workers, sha256)
+
+
+def workload(run: Run, task: Task, worker: Worker) -> Workload:
+    """Return what is timed: `timed_as`, or the task's own model with its operations counted."""
+    if run.timed_as is not None:
+        return WORKLOADS[run.timed_as]
+    return Workload(
+        workload_name(run.task, dict(run.task_config)), worker.params.numel(), flops_per_sample(task, worker)
+    )
+
+
+def flops_per_sample(task: Task, worker: Worker) -> float:
+    """Return the floating-point operations of one sample's forward and backward pass.
+
+    Counted by torch in convolutions and matrix products; 6 d, two for each parameter forward and four backward, for
+    the tasks without such, whose gradients are closed forms.
+    """
+    if task.batched:
+        return 6.0 * worker.params.numel()
+    from torch.utils.flop_counter import FlopCounterMode  # takes a second to import
+
+    count = 8
+    with FlopCounterMode(display=False) as counter, torch.enable_grad():
+        loss = task.loss(task.new_model(worker.run.seed), task.batch(torch.arange(min(count, task.num_samples)), 0))
+        loss.backward()
+    return counter.get_total_flops() / count
+
+
+class PointsOfAll:
+    """Evaluates each point when the last worker has got there, and keeps no models longer than that."""
+
+    def __init__(self, evaluator: Evaluator, workers: int) -> None:
+        self._evaluator, self._workers = evaluator, workers
+        self._waiting: dict[int, list[Point | None]] = {}
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._last: list[Point] = []
+
+    def add(self, point: Point, rank: int) -> None:
+        """Take a worker's point."""
+        of_step = self._waiting.setdefault(point.steps, [None] * self._workers)
+        of_step[rank] = point
+        points = [p for p in of_step if p is not None]
+        if len(points) == self._workers:
+            del self._waiting[point.steps]
+            self._rows[point.steps] = self._evaluator.mean_row(points)
+            self._last = points
+
+    def finish(self) -> tuple[list[dict[str, Any]], str]:
+        """Return all rows in the order of the steps, and the digest of the last models."""
+        rows = [self._rows[steps] for steps in sorted(self._rows)]
+        some = self._last[:: -(-self._workers // LOCAL_MODELS)]
+        local = self._evaluator.local_rows(some, rows[-1])
+        return [*rows, *local], self._evaluator.digest(self._last)

@@ -1,0 +1,117 @@
+"""What a restart needs of one worker and its algorithm: all that later steps depend on.
+
+Tensors and plain values only, so that `torch.load(..., weights_only=True)` reads what `torch.save` wrote.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.algorithm import Algorithm
+from repro.worker import Worker
+from repro.worlds.comm import Comm, Window
+
+
+def state_dict(algorithm: Algorithm) -> dict[str, Any]:
+    """Return a copy of the worker's state, of the algorithm's declared `state` and of what its windows hold here.
+
+    All workers call this after the same step, with no message under way. Clocks and counters are not state.
+    """
+    with _all_stand_still(algorithm.comm):
+        return {
+            "worker": _of_worker(algorithm.worker),
+            "algorithm": {name: _plain(name, getattr(algorithm, name)) for name in algorithm.state},
+            "windows": {name: _content(algorithm.comm, window) for name, window in _windows(algorithm).items()},
+        }
+
+
+def load_state_dict(algorithm: Algorithm, state: dict[str, Any]) -> None:
+    """Let a fresh algorithm go on from where `state` was taken; all workers call this, each with its own."""
+    with _all_stand_still(algorithm.comm):
+        _load_worker(algorithm.worker, state["worker"])
+        for name in algorithm.state:
+            setattr(algorithm, name, _loaded(getattr(algorithm, name), state["algorithm"][name]))
+        for name, window in _windows(algorithm).items():
+            with window.lock(algorithm.comm.rank):
+                window.local.copy_(state["windows"][name])
+
+
+@contextmanager
+def _all_stand_still(comm: Comm) -> Iterator[None]:
+    """Others reach into windows: nobody goes on before all have looked."""
+    with comm.off_the_clock():
+        comm.barrier()
+        yield
+        comm.barrier()
+
+
+def _windows(algorithm: Algorithm) -> dict[str, Window]:
+    return {name: value for name, value in vars(algorithm).items() if isinstance(value, Window)}
+
+
+def _content(comm: Comm, window: Window) -> Tensor:
+    with window.lock(comm.rank, shared=True):
+        return window.local.clone()
+
+
+def _counts(worker: Worker) -> dict[str, Tensor]:
+    """The model's buffers of whole numbers, which `Worker.buffers` has not."""
+    return {name: b for name, b in worker.model.module.named_buffers() if not b.is_floating_point()}
+
+
+def _of_worker(worker: Worker) -> dict[str, Any]:
+    return {
+        "params": worker.params.clone(),
+        "buffers": worker.buffers.clone(),
+        "counts": {name: count.clone() for name, count in _counts(worker).items()},
+        "momentum": worker.optimizer.momentum.clone(),
+        "batches": worker.batches.state(),
+        "rng": worker.rng.bit_generator.state,
+        "steps": worker.steps,
+        "loss": worker.loss,
+        "losses": list(worker.losses),
+        "gradient_s": worker.gradient_s,
+    }
+
+
+def _load_worker(worker: Worker, state: dict[str, Any]) -> None:
+    worker.params.copy_(state["params"])
+    worker.buffers.copy_(state["buffers"])
+    for name, count in _counts(worker).items():
+        count.copy_(state["counts"][name])
+    worker.optimizer.momentum.copy_(state["momentum"])
+    worker.batches.load_state(state["batches"])
+    worker.rng.bit_generator.state = state["rng"]
+    worker.steps = state["steps"]
+    worker.loss = state["loss"]
+    worker.losses = list(state["losses"])
+    worker.gradient_s = state["gradient_s"]
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state
+    if value is None or type(value) in (bool, int, float, str):  # no scalars of numpy, which are floats, too
+        return value
+    raise TypeError(f"state {name!r} is a {type(value).__name__}; it must be a tensor, an array, a generator or plain")
+
+
+def _loaded(current: Any, saved: Any) -> Any:
+    """Return the saved value in the form of the attribute, in its place in memory where it has one."""
+    if isinstance(current, Tensor):
+        return current.copy_(saved)
+    if isinstance(current, np.ndarray):
+        current[...] = saved.numpy()
+        return current
+    if isinstance(current, np.random.Generator):
+        current.bit_generator.state = saved
+        return current
+    return saved

@@ -1,0 +1,353 @@
+"""The simulated world: all ranks in one process, real messages between them, and virtual time."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from repro.worlds.collectives import (
+    Collective,
+    Schedule,
+    Send,
+    binomial_broadcast,
+    chunk_bounds,
+    dissemination_barrier,
+    ring_allgather,
+    ring_allreduce,
+    ring_mean,
+)
+from repro.worlds.comm import Comm, Counters, Exchange, Pending, Window, mix_, nbytes, ring_allreduce_bytes
+from repro.worlds.events import Signal, Simulation
+from repro.worlds.network import Arrival, Network
+from repro.worlds.order import LockOrder
+from repro.worlds.platform import Platform
+from repro.worlds.simulated_window import LockQueue, SimulatedWindow
+from repro.worlds.waiting import Waiting
+
+T = TypeVar("T")
+EXCHANGE = -1
+"""Tag of exchanges, which no message of an algorithm has."""
+
+
+class SimulatedWorld:
+    """Ranks as programs of one simulation.
+
+    Args:
+        size: number of ranks.
+        platform: the machine they run on.
+        message_scale: by how much the model whose messages are timed is larger than the one that is trained.
+        replay: an order of locks, logged by the MPI world, in which windows grant theirs.
+
+    Attributes:
+        comms: one Comm a rank.
+    """
+
+    def __init__(
+        self, size: int, platform: Platform, *, message_scale: float = 1.0, replay: LockOrder | None = None
+    ) -> None:
+        self.simulation = Simulation()
+        self.platform = platform
+        self.network = Network(self.simulation, platform, size)
+        self.message_scale = message_scale
+        self.replay = replay
+        self.collectives: dict[int, Collective] = {}
+        self.windows: list[list[LockQueue]] = []
+        self.comms = [SimulatedComm(self, rank, size) for rank in range(size)]
+
+    def end_of(self, rank: int) -> None:
+        """Take note that `rank` is through with its oldest collective."""
+        self.comms[rank].end_collective()
+
+    def run(self, program: Callable[["SimulatedComm"], T]) -> list[T]:
+        """Run the program on every rank and return what each returned.
+
+        Raises:
+            Deadlock: ranks wait for each other, or for a rank that has ended.
+        """
+        results: list[Any] = [None] * len(self.comms)
+
+        def start(comm: "SimulatedComm") -> Callable[[], None]:
+            def run() -> None:
+                results[comm.rank] = program(comm)
+
+            return run
+
+        for comm in self.comms:
+            self.simulation.spawn(comm.rank, start(comm))
+        self.simulation.run(lambda rank: self.comms[rank].step)
+        return results
+
+
+class Box:
+    """Messages from one rank to another under one tag: receives are served in the order in which they are posted."""
+
+    __slots__ = ("arrived", "posted")
+
+    def __init__(self) -> None:
+        self.arrived: deque[Any] = deque()
+        self.posted: deque[Signal] = deque()
+
+
+class SimulatedComm(Comm):
+    """A Comm in virtual time."""
+
+    engine = "simulated ring all-reduce"
+
+    def __init__(self, world: SimulatedWorld, rank: int, size: int) -> None:
+        self.world, self.rank, self.size = world, rank, size
+        self.counters = Counters()
+        self.simulation, self.network = world.simulation, world.network
+        self._scale = world.message_scale
+        self._boxes: dict[tuple[int, int], Box] = {}
+        self._off_s = 0.0
+        self._off = False
+        self._collectives = 0  # called so far
+        self._queue: deque[tuple[int, Collective]] = deque()  # those that have not ended here
+        self._windows = 0
+
+    # -- the clock
+
+    def now(self) -> float:
+        return self.simulation.now - self._off_s
+
+    @contextmanager
+    def off_the_clock(self) -> Iterator[None]:
+        start, kept, off = self.simulation.now, copy(self.counters), self._off
+        self._off = True
+        try:
+            yield
+        finally:
+            self.counters, self._off = kept, off
+            self._off_s += self.simulation.now - start
+
+    # -- pairs
+
+    def exchange(self, x: Tensor, peers: Sequence[int]) -> "SimulatedExchange":
+        self.count(len(peers), len(peers) * nbytes(x), len(peers) * nbytes(x))
+        return SimulatedExchange(self, x, peers)
+
+    def isend(self, x: Tensor, peer: int, tag: int = 0) -> Pending:
+        self.count(1, nbytes(x), 0)
+        return Sent(self, self.post(x.clone(), nbytes(x), peer, tag))
+
+    def irecv(self, out: Tensor, peer: int, tag: int = 0) -> Pending:
+        self.count(0, 0, nbytes(out))
+        text = "a message of rank {}" + f", tag {tag}"
+        return Received(self, out, self.expect(peer, tag), Waiting(text, (peer,)))
+
+    # -- all
+
+    def iallreduce_mean(self, x: Tensor) -> Pending:
+        sent = ring_allreduce_bytes(self.size, x)
+        self.count(2 * (self.size - 1), sent, sent)
+        sizes = [(stop - start) * x.element_size() * self._scale for start, stop in chunk_bounds(x.numel(), self.size)]
+        name = f"an all-reduce of {x.numel()} elements"
+        return Reduction(self, x, self._collective(name, x, 2 * (self.size - 1), ring_allreduce(sizes)))
+
+    def allgather(self, x: Tensor) -> Tensor:
+        self.count(self.size - 1, (self.size - 1) * nbytes(x), (self.size - 1) * nbytes(x))
+        schedule = ring_allgather(self.size, nbytes(x) * self._scale)
+        name = f"an all-gather of {x.numel()} elements"
+        operation = self._collective(name, x.clone(), self.size - 1, schedule)
+        self.finish(operation)
+        return torch.stack([_given(y) for y in operation.inputs])
+
+    def broadcast(self, x: Tensor, root: int) -> None:
+        sent = (self.size - 1) * nbytes(x) if self.rank == root else 0
+        self.count(self.size - 1 if sent else 0, sent, 0 if self.rank == root else nbytes(x))
+        rounds = (self.size - 1).bit_length()
+        schedule = binomial_broadcast(self.size, nbytes(x) * self._scale, root)
+        operation = self._collective(f"a broadcast from rank {root}", x.clone(), rounds, schedule)
+        self.finish(operation)
+        if self.rank != root:
+            x.copy_(_given(operation.inputs[root]))
+
+    def barrier(self) -> None:
+        rounds = (self.size - 1).bit_length()
+        self.finish(self._collective("a barrier", None, rounds, dissemination_barrier(self.size)))
+
+    def window(self, x: Tensor) -> Window:
+        number, self._windows = self._windows, self._windows + 1
+        if number == len(self.world.windows):
+            order = self.world.replay
+            origins = [deque(order.origins.get((number, r), ())) if order else None for r in range(self.size)]
+            self.world.windows.append([LockQueue(origin) for origin in origins])
+        queues = self.world.windows[number]
+        queues[self.rank].memory = x.clone()
+        with self.off_the_clock():
+            self.barrier()
+        return SimulatedWindow(self, queues)
+
+    # -- shared by the parts of this world
+
+    def count(self, messages: int, bytes_sent: float, bytes_received: float) -> None:
+        """Add to this rank's counters."""
+        counters = self.counters
+        counters.messages += messages
+        counters.bytes_sent += int(bytes_sent * self._scale)
+        counters.bytes_received += int(bytes_received * self._scale)
+
+    def wait(self, signal: Signal, waiting: Waiting) -> Any:
+        """Return the signal's value once it has happened, and count the time until then as waiting."""
+        if signal.fired:
+            return signal.value
+        start = self.simulation.now
+        value = self.simulation.wait(signal, waiting)
+        self.counters.wait_s += self.simulation.now - start
+        return value
+
+    def wait_until(self, time: float) -> None:
+        """Return at `time`, and count the time until then as waiting."""
+        if time > self.simulation.now:
+            self.counters.wait_s += time - self.simulation.now
+            self.simulation.sleep_until(time)
+
+    def send(self, source: int, target: int, size: float, arrival: Arrival, argument: Any) -> float:
+        """Send `size` bytes for this rank, see `Network.send`; at once where it is off the clock."""
+        if self._off:
+            self.simulation.at(self.simulation.now, arrival, argument)
+            return self.simulation.now
+        return self.network.send(source, target, size * self._scale, arrival, argument)
+
+    def signal(self, source: int, target: int, arrival: Arrival, argument: Any) -> None:
+        """Send a few bytes for this rank, see `Network.signal`; at once where it is off the clock."""
+        if self._off:
+            self.simulation.at(self.simulation.now, arrival, argument)
+        else:
+            self.network.signal(source, target, arrival, argument)
+
+    def post(self, vector: Tensor, size: float, peer: int, tag: int) -> float:
+        """Send a vector, which nobody will change, to a peer's box, and return when all of it has left."""
+        box = self.world.comms[peer].box(self.rank, tag)
+        return self.send(self.rank, peer, size, self._deliver, (box, vector))
+
+    def expect(self, peer: int, tag: int) -> Signal:
+        """Return a signal that brings the next message of a peer that no earlier receive is for."""
+        box, signal = self.box(peer, tag), Signal()
+        if box.arrived:
+            signal.value, signal.fired = box.arrived.popleft(), True
+        else:
+            box.posted.append(signal)
+        return signal
+
+    def box(self, source: int, tag: int) -> Box:
+        """Return the box for messages from `source` under `tag`."""
+        key = (source, tag)
+        box = self._boxes.get(key)
+        if box is None:
+            box = self._boxes[key] = Box()
+        return box
+
+    def _deliver(self, message: tuple[Box, Any]) -> None:
+        box, content = message
+        if box.posted:
+            signal = box.posted.popleft()
+            signal.value = content
+            self.simulation.fire(signal)
+        else:
+            box.arrived.append(content)
+
+    def _collective(self, name: str, x: Tensor | None, rounds: int, schedule: Schedule) -> Collective:
+        """Join the next collective; here it begins when this rank's last one has ended."""
+        number, self._collectives = self._collectives, self._collectives + 1
+        under_way = self.world.collectives
+        operation = under_way.get(number)
+        if operation is None:
+            send = _at_once(self.simulation) if self._off else self.network.send
+            operation = under_way[number] = Collective(name, self.size, rounds, schedule, send, self.world.end_of)
+        if operation.name != name:
+            raise RuntimeError(f"rank {self.rank}, step {self.step}: calls {name}, another rank {operation.name}")
+        operation.inputs[self.rank] = x
+        self._queue.append((number, operation))
+        if len(self._queue) == 1:
+            operation.begin(self.rank)
+        return operation
+
+    def end_collective(self) -> None:
+        """Let the next collective begin, since the first of the queue has ended here."""
+        number, operation = self._queue.popleft()
+        operation.ended += 1
+        if operation.ended == self.size:
+            del self.world.collectives[number]
+        self.simulation.fire(operation.done[self.rank])
+        if self._queue:
+            self._queue[0][1].begin(self.rank)
+
+    def finish(self, operation: Collective) -> None:
+        """Wait for the end of a collective at this rank."""
+        done = operation.done[self.rank]
+        if not done.fired:
+            self.wait(done, Waiting("rank {}, in " + operation.name, partial(operation.waits_for, self.rank)))
+
+
+class SimulatedExchange(Exchange):
+    """Both sides send a copy of their vector when they start."""
+
+    def __init__(self, comm: SimulatedComm, x: Tensor, peers: Sequence[int]) -> None:
+        self._comm, self._x, self._peers = comm, x, peers
+        self._incoming = [comm.expect(peer, EXCHANGE) for peer in peers]
+        vector, size = x.clone(), nbytes(x)
+        self._left = 0.0
+        for peer in peers:
+            self._left = comm.post(vector, size, peer, EXCHANGE)
+
+    def mix(self, weights: Sequence[float]) -> None:
+        rank = self._comm.rank
+        mix_(self._x, self.wait(), weights, sum(peer < rank for peer in self._peers))
+
+    def wait(self) -> list[Tensor]:
+        comm = self._comm
+        vectors = [
+            comm.wait(signal, Waiting("the vector of rank {}, in an exchange", (peer,)))
+            for signal, peer in zip(self._incoming, self._peers, strict=True)
+        ]
+        comm.wait_until(self._left)
+        return vectors
+
+
+class Sent(Pending):
+    """A message that takes its time to leave."""
+
+    def __init__(self, comm: SimulatedComm, left: float) -> None:
+        self._comm, self._left = comm, left
+
+    def wait(self) -> None:
+        self._comm.wait_until(self._left)
+
+
+class Received(Pending):
+    """A message that is to come."""
+
+    def __init__(self, comm: SimulatedComm, out: Tensor, signal: Signal, waiting: Waiting) -> None:
+        self._comm, self._out, self._signal, self._waiting = comm, out, signal, waiting
+
+    def wait(self) -> None:
+        self._out.copy_(self._comm.wait(self._signal, self._waiting))
+
+
+class Reduction(Pending):
+    """An all-reduce under way; x is read when the first rank has the result, and written here."""
+
+    def __init__(self, comm: SimulatedComm, x: Tensor, operation: Collective) -> None:
+        self._comm, self._x, self._operation = comm, x, operation
+
+    def wait(self) -> None:
+        operation = self._operation
+        self._comm.finish(operation)
+        if operation.result is None:
+            operation.result = ring_mean([_given(x) for x in operation.inputs])
+        self._x.copy_(operation.result)
+
+
+def _given(x: Tensor | None) -> Tensor:
+    assert x is not None, "a rank has this collective's result before all have joined"
+    return x
+
+
+def _at_once(simulation: Simulation) -> Send:
+    return lambda source, target, size, arrival, argument: simulation.at(simulation.now, arrival, argument)

@@ -1,0 +1,232 @@
+"""Ends an MPI run in which nothing moves any more, and says what each rank does and who waits for whom."""
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import networkx as nx
+from mpi4py import MPI
+
+from repro.worlds.comm import Comm
+
+TIMEOUT_S = 300.0
+EXIT_TIMEOUT = 75
+_LOOK_S, _COLLECT_LOOK_S = 1.0, 0.05
+_COLLECT_S = 5.0  # several looks of the others
+_QUESTION, _ANSWER = 0, 1
+
+
+class WaitFor(Protocol):
+    """Returns when a request of MPI is complete, and lets the watchdog know what it is about."""
+
+    def __call__(self, request: MPI.Request, text: str, peer: int | None = None, tag: int | None = None) -> None: ...
+
+
+class Operation(NamedTuple):
+    """What a rank waits for, or last waited for.
+
+    Attributes:
+        text: in words that follow "waits for", with `{peer}` and `{tag}` for what the other attributes say.
+        peer: the rank waited for, or whose lock; None where all ranks are.
+        window: number of the window of a lock, which is waited for from whoever holds it; None for all else.
+        since: when it began, on this process's clock.
+    """
+
+    text: str
+    peer: int | None
+    tag: int | None
+    window: int | None
+    since: float
+
+    def __str__(self) -> str:
+        return self.text.format(peer=self.peer, tag=self.tag)
+
+
+class State(NamedTuple):
+    """What one rank does.
+
+    Attributes:
+        step: steps it has finished.
+        operation: what it waits for, or last waited for; None if it never has.
+        waits: whether it waits now.
+        idle_s: since it went into the operation if it waits, else since it came out or finished a step.
+        holds: the locks it holds, as (window, rank).
+    """
+
+    step: int
+    operation: Operation | None
+    waits: bool
+    idle_s: float
+    holds: tuple[tuple[int, int], ...]
+
+
+class Watchdog:
+    """A thread of each rank that sees how long the rank waits and answers for it while it waits.
+
+    When this rank has waited for `timeout_s`, its thread asks all others what they do. If a rank has waited that long
+    and whatever it waits for, itself or through others, has not moved for that long either, the states of all are
+    printed and MPI is aborted with exit code 75. So a fast worker may wait for ever for a slow one that still steps.
+
+    A rank inside a call that holds Python's lock cannot answer, nor can one that has died.
+    """
+
+    def __init__(self, comm: Comm, communicator: MPI.Intracomm, timeout_s: float) -> None:
+        self._comm, self._timeout_s = comm, timeout_s
+        self._communicator = communicator.Dup()  # its own, so that nothing else can take its messages
+        self._last: Operation | None = None
+        self._waits = False
+        self.held: list[tuple[int, int]] = []
+        """The locks this rank holds, as (window, rank)."""
+
+        self._seen: tuple[int, Operation | None, bool] = (0, None, False)
+        self._moved = self._ask_again = time.perf_counter()
+        self._asked = 0.0
+        self._questions = 0
+        self._answers: dict[int, State] | None = None  # None: this rank does not ask
+        self._sends: list[MPI.Request] = []  # kept, since a buffer must live until it has been sent
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+
+    # -- called by the rank: a few attribute writes, since every operation goes through them
+
+    def begin(self, text: str, peer: int | None = None, tag: int | None = None, window: int | None = None) -> float:
+        """Note that this rank waits from now on, and return the time; the arguments are those of Operation."""
+        since = time.perf_counter()
+        self._last = Operation(text, peer, tag, window, since)
+        self._waits = True
+        return since
+
+    def end(self) -> None:
+        """Note that it has what it waited for."""
+        self._waits = False
+
+    def stop(self) -> None:
+        """End the thread; to be called before MPI is finalised."""
+        self._stop.set()
+        self._thread.join()
+
+    # -- the thread
+
+    def _watch(self) -> None:
+        look_s = min(_LOOK_S, self._timeout_s / 4)
+        while not self._stop.wait(look_s if self._answers is None else _COLLECT_LOOK_S):
+            self._look()
+
+    def _look(self) -> None:
+        now = time.perf_counter()
+        seen = self._comm.step, self._last, self._waits
+        if seen != self._seen:
+            self._seen, self._moved = seen, now
+        self._answer_questions(now)
+        if self._answers is not None:
+            self._collect(now)
+        elif now >= self._ask_again and self._stands(self._state()):
+            self._ask(now)
+
+    def _state(self) -> State:
+        waits, last = self._waits, self._last
+        since = last.since if waits and last is not None else self._moved
+        return State(self._comm.step, last, waits, time.perf_counter() - since, tuple(self.held))
+
+    def _stands(self, state: State) -> bool:
+        return state.waits and state.idle_s >= self._timeout_s
+
+    def _answer_questions(self, now: float) -> None:
+        while (asker := self._received(_QUESTION)) is not None:
+            rank, number = asker
+            if self._answers is not None and rank > self._comm.rank:
+                continue  # of two that ask, the lower goes on and the higher, who hears of it, gives up
+            self._answers = None
+            self._ask_again = now + _COLLECT_S + 2 * _LOOK_S  # by then the other has judged for this rank too
+            self._send((number, self._state()), rank, _ANSWER)
+
+    def _ask(self, now: float) -> None:
+        self._questions += 1
+        self._asked, self._answers = now, {self._comm.rank: self._state()}
+        for rank in range(self._comm.size):
+            if rank != self._comm.rank:
+                self._send(self._questions, rank, _QUESTION)
+
+    def _collect(self, now: float) -> None:
+        assert self._answers is not None
+        while (answer := self._received(_ANSWER)) is not None:
+            rank, (number, state) = answer
+            if number == self._questions:
+                self._answers[rank] = state
+        if len(self._answers) < self._comm.size and now < self._asked + _COLLECT_S:
+            return
+        states, self._answers = self._answers, None
+        graph = waits_for(states, self._comm.size)
+        idle_s = {rank: state.idle_s for rank, state in states.items()}
+        for rank in [rank for rank, state in states.items() if self._stands(state)]:
+            latest = min((idle_s.get(r, math.inf) for r in nx.descendants(graph, rank)), default=math.inf)
+            if latest >= self._timeout_s:
+                self._abort(states)
+            if rank == self._comm.rank:
+                self._ask_again = now + max(self._timeout_s - latest, _LOOK_S)
+
+    def _abort(self, states: Mapping[int, State]) -> None:
+        head = f"no progress for {self._timeout_s:g} s; rank {self._comm.rank} asked all ranks what they do:"
+        print(f"{head}\n{report(states, self._comm.size)}", file=sys.stderr, flush=True)
+        MPI.COMM_WORLD.Abort(EXIT_TIMEOUT)
+
+    def _send(self, message: object, rank: int, tag: int) -> None:
+        self._sends = [send for send in self._sends if not send.Test()]
+        self._sends.append(self._communicator.isend(message, rank, tag))
+
+    def _received(self, tag: int) -> tuple | None:
+        status = MPI.Status()
+        if not self._communicator.iprobe(tag=tag, status=status):
+            return None
+        return status.source, self._communicator.recv(source=status.source, tag=tag)
+
+
+def waits_for(states: Mapping[int, State], size: int) -> nx.DiGraph:
+    """Return who waits for whom: an edge from a rank to each rank that may be the one to let it go on."""
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(size))
+    for rank, state in states.items():
+        operation = state.operation
+        if not state.waits or operation is None:
+            continue
+        others = [other for other in range(size) if other != rank]
+        if operation.window is not None:
+            lock = operation.window, operation.peer
+            awaited = [other for other, s in states.items() if lock in s.holds] or others
+        elif operation.peer is not None:
+            awaited = [operation.peer]
+        else:
+            here = {r for r, s in states.items() if s.waits and str(s.operation) == str(operation)}
+            awaited = [other for other in others if other not in here]
+        graph.add_edges_from((rank, other) for other in awaited)
+    return graph
+
+
+def report(states: Mapping[int, State], size: int) -> str:
+    """Return a line for each rank, and one for a circle of ranks that wait for each other if there is one."""
+    lines = [f"  rank {rank}{_told(states.get(rank))}" for rank in range(size)]
+    graph = waits_for(states, size)
+    # of all circles a shortest; there may be very many long ones
+    circles = (circle for length in range(1, size + 1) for circle in nx.simple_cycles(graph, length_bound=length))
+    if circle := next(circles, None):
+        start = circle.index(min(circle))
+        circle = [*circle[start:], *circle[: start + 1]]
+        lines.append("  in a circle: " + " waits for ".join(f"rank {rank}" for rank in circle))
+    return "\n".join(lines)
+
+
+def _told(state: State | None) -> str:
+    if state is None:
+        return ": gives no answer"
+    if state.waits:
+        does = f"waits {state.idle_s:.0f} s for {state.operation}"
+    else:
+        does = f"computes, {state.idle_s:.0f} s since it last moved"
+        if state.operation is not None:
+            does += f"; it last waited for {state.operation}"
+    holds = "".join(f"; holds the lock of rank {rank}, window {window}" for window, rank in state.holds)
+    return f", step {state.step}: {does}{holds}"
