@@ -15,16 +15,20 @@ SMALLEST_BYTES, LARGEST_BYTES = 128 * 2**10, 16 * 2**20
 none so small that latency, or so large that waiting for it, rules."""
 
 
-def pieces(model: FlatModel, bucket_bytes: int | None = None) -> list[Tensor]:
+def pieces(model: FlatModel, bucket_bytes: int | None = None, scale: float = 1.0) -> list[Tensor]:
     """Return the gradient's pieces, views from its end to its beginning, each of at least `bucket_bytes` but the last.
 
     Backward passes finish parameters roughly in reverse order, so the finished part is a growing suffix of the vector.
     The cut depends on sizes alone: every worker, every step and every world sees the same pieces.
+
+    Args:
+        bucket_bytes: by default an eighth of the gradient, within the limits above.
+        scale: how many times larger the model is to be taken for.
     """
     gradient = model.gradient
     element = gradient.element_size()
     share = gradient.numel() * element // BUCKETS
-    least = (bucket_bytes or min(max(share, SMALLEST_BYTES), LARGEST_BYTES)) // element
+    least = (bucket_bytes or min(max(share, SMALLEST_BYTES / scale), LARGEST_BYTES / scale)) // element
     cuts = [gradient.numel()]
     for _, start in reversed(model.offsets()):
         if start and cuts[-1] - start >= least:

@@ -101,9 +101,7 @@ def platform_toml(measurements: Measurements) -> str:
         f"flops_per_s = {_figure(rate, f'{about}: {_step_name(resnet20)}, whose operations torch counts')}",
     ]
     for row in m["steps"]:
-        source = (
-            f"{about}: median of {row['rounds']} steps of SGD with momentum, random data of the right shape, {slowest}"
-        )
+        source = f"{about}: {row['rounds']} steps of SGD with momentum, random data of the right shape, {slowest}"
         lines += [
             "",
             "[[compute.measured]]",
@@ -125,14 +123,14 @@ def _link_lines(m: Measurements, kind: str) -> Iterator[str]:
         f"{found['pair'][0]} and {found['pair'][1]}; line through the medians by relative least squares, off by "
         f"{_worst(link, found):.0%} at most"
     )
-    first, last = found["ping_pong"][0], found["ping_pong"][-1]
+    first, last = found["one_way"][0], found["one_way"][-1]
     note = "" if kind in m["links"] else f"; measured {_PLACE[_OTHER[kind]]}, since there was none {_PLACE[kind]}"
     yield ""
     yield f"[network.{kind}]"
-    one_way = f"{source}; one way {_seconds(first['seconds'])}{note}"
-    yield f"latency_s = {_figure(link.latency_s, one_way)}"
-    one_way = f"{source}; one way alone {last['amount'] / last['seconds'] / 1e9:.3g} GB/s{note}"
-    yield f"bytes_per_s = {_figure(link.bytes_per_s, one_way)}"
+    alone = f"{source}; an empty message one way {_seconds(first['seconds'])}{note}"
+    yield f"latency_s = {_figure(link.latency_s, alone)}"
+    alone = f"{source}; one way alone {last['amount'] / last['seconds'] / 1e9:.3g} GB/s{note}"
+    yield f"bytes_per_s = {_figure(link.bytes_per_s, alone)}"
 
 
 _OTHER = {"between": "within", "within": "between"}

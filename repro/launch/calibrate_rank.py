@@ -4,6 +4,7 @@ Usage: mpirun -n N python -m repro.launch.calibrate_rank OUT.json [SECONDS]
 """
 
 import json
+import math
 import os
 import platform
 import sys
@@ -38,11 +39,13 @@ ALLREDUCE_BYTES = (4 * 272_474, 1 << 24)  # ResNet-20's gradient; 16 MiB
 IMAGE_BATCHES = (8, 32, 128)
 SAMPLE_BATCHES = (1, 16, 128)
 
-WARM_UP, FEWEST, MOST = 2, 3, 1000
-"""Rounds of each measurement."""
+BLOCK_S = 0.05
+"""What is quick is timed in blocks of about so long, since a link may let a burst pass and then hold back the rest."""
+WARM_UP, FEWEST, MOST = 2, 3, 100
+"""Blocks of each measurement."""
 
 Sample = dict[str, float]
-"""`amount` (bytes, or samples in a batch), `seconds` (median over the rounds, of the slowest rank) and `rounds`."""
+"""`amount` (bytes, or samples in a batch), `seconds` (median of the blocks, of the slowest rank) and `rounds` timed."""
 
 Action = Callable[[], object]
 Prepare = Callable[[int], Action]
@@ -50,7 +53,7 @@ Prepare = Callable[[int], Action]
 
 
 def sweep(group: MPI.Intracomm, amounts: Sequence[int], prepare: Prepare, budget_s: float, least: int) -> list[Sample]:
-    """Time something with growing amounts, on all ranks of `group` at once and in equally many rounds.
+    """Time something with growing amounts, on all ranks of `group` at once and equally often on each.
 
     Args:
         budget_s: seconds to spend; an amount that would take longer than what is left is not measured.
@@ -66,21 +69,21 @@ def sweep(group: MPI.Intracomm, amounts: Sequence[int], prepare: Prepare, budget
                 break
         run = prepare(amount)
         group.Barrier()
-        for _ in range(WARM_UP):
-            run()
-        enough = begin + (end - begin) / (len(amounts) - index) / 2  # then as many rounds again would be too many
+        rounds = group.bcast(math.ceil(BLOCK_S / min(_time(run, 1) for _ in range(WARM_UP))))
+        enough = begin + (end - begin) / (len(amounts) - index) / 2  # then as many blocks again would be too many
         seconds: list[float] = []
         while not seconds or group.bcast(len(seconds) < MOST and time.perf_counter() < enough):
-            seconds += [_time(run) for _ in range(max(FEWEST, len(seconds)))]
+            seconds += [_time(run, rounds) for _ in range(max(FEWEST, len(seconds)))]
         slowest = group.allreduce(median(seconds), MPI.MAX)
-        samples.append({"amount": amount, "seconds": slowest, "rounds": len(seconds)})
+        samples.append({"amount": amount, "seconds": slowest, "rounds": rounds * len(seconds)})
     return samples
 
 
-def _time(run: Action) -> float:
+def _time(run: Action, rounds: int) -> float:
     start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    for _ in range(rounds):
+        run()
+    return (time.perf_counter() - start) / rounds
 
 
 # -- links
@@ -107,26 +110,34 @@ def link_groups(world: MPI.Intracomm) -> dict[str, dict[int, int]]:
 
 
 def measure_link(world: MPI.Intracomm, comm: MpiComm, partners: dict[int, int], budget_s: float) -> dict[str, Any]:
-    """Time, between partners, an exchange both ways at once, and a message one way (half a ping-pong)."""
+    """Time, between partners, an exchange both ways at once, and a message one way.
+
+    Both are timed two in a row: of two exchanges the second cannot end before a message has gone there and back, while
+    a single one may find its partner's message there already. All ranks get what the slowest pair measured.
+    """
     group = cast(MPI.Intracomm, world.Split(0 if world.rank in partners else MPI.UNDEFINED))
-    found: dict[str, Any] = {"pair": sorted(next(iter(partners.items())))}
+    first = min(partners)
+    found: dict[str, Any] = {"pair": [first, partners[first]]}
     if group != MPI.COMM_NULL:
-        peer = partners[world.rank]
-        for name, way in (("exchange", _exchange), ("ping_pong", _ping_pong)):
-            found[name] = sweep(group, LINK_BYTES, partial(way, comm, peer), budget_s / 2, least=4)
-        for sample in found["ping_pong"]:
-            sample["seconds"] /= 2
+        for name, two in (("exchange", _two_exchanges), ("one_way", _there_and_back)):
+            samples = sweep(group, LINK_BYTES, partial(two, comm, partners[world.rank]), budget_s / 2, least=4)
+            found[name] = [sample | {"seconds": sample["seconds"] / 2} for sample in samples]
         group.Free()
     comm.barrier()  # who has no partner naps here
-    return found
+    return world.bcast(found, first)
 
 
-def _exchange(comm: MpiComm, peer: int, nbytes: int) -> Action:
+def _two_exchanges(comm: MpiComm, peer: int, nbytes: int) -> Action:
     x = torch.ones(nbytes // 4)
-    return lambda: comm.exchange(x, [peer]).mix([0.5, 0.5])
+
+    def run() -> None:
+        comm.exchange(x, [peer]).mix([0.5, 0.5])
+        comm.exchange(x, [peer]).mix([0.5, 0.5])
+
+    return run
 
 
-def _ping_pong(comm: MpiComm, peer: int, nbytes: int) -> Action:
+def _there_and_back(comm: MpiComm, peer: int, nbytes: int) -> Action:
     x, out = torch.ones(nbytes // 4), torch.empty(nbytes // 4)
     calls = [partial(comm.isend, x, peer), partial(comm.irecv, out, peer)]
     first, second = calls if comm.rank < peer else calls[::-1]
@@ -152,13 +163,13 @@ def measure_horovod(world: MPI.Intracomm, like: list[Sample]) -> tuple[str, list
     Its thread talks over MPI all the time, so the ranks agree on nothing else while it lives.
     """
     comm = MpiComm(world, 1, allreduce="horovod", shared_memory=False, timeout_s=300)
-    medians = []
+    samples: list[Sample] = []
     for sample in like:
         run, rounds = _allreduce(comm, int(sample["amount"])), min(int(sample["rounds"]), 100)
-        medians.append(median([_time(run) for _ in range(WARM_UP + rounds)][WARM_UP:]))
+        seconds = median([_time(run, 1) for _ in range(WARM_UP + rounds)][WARM_UP:])
+        samples.append({"amount": sample["amount"], "seconds": seconds, "rounds": rounds})
     comm.close()
-    slowest = [world.allreduce(seconds, MPI.MAX) for seconds in medians]
-    return comm.engine, [sample | {"seconds": seconds} for sample, seconds in zip(like, slowest, strict=True)]
+    return comm.engine, [sample | {"seconds": world.allreduce(sample["seconds"], MPI.MAX)} for sample in samples]
 
 
 def _allreduce(comm: MpiComm, nbytes: int) -> Action:
@@ -220,7 +231,7 @@ def measure(world: MPI.Intracomm, seconds: float) -> dict[str, Any]:
     comm = MpiComm(world, LINK_BYTES[-1] // 4, allreduce="mpi", timeout_s=300)
     links = {}
     for kind, partners in groups.items():
-        _say(world, f"link {kind} {'nodes' if kind == 'between' else 'a node'}: ranks {_pair(partners)}")
+        _say(world, f"link {kind} nodes")
         links[kind] = measure_link(world, comm, partners, 0.3 * seconds / len(groups))
     _say(world, "all-reduce")
     samples = measure_allreduce(world, comm, 0.15 * seconds)
@@ -246,11 +257,6 @@ def measure(world: MPI.Intracomm, seconds: float) -> dict[str, Any]:
         "steps": steps,
         "resnet20_flops_per_sample": flops_per_sample(next(iter(workloads()))[2]),
     }
-
-
-def _pair(partners: dict[int, int]) -> str:
-    a, b = next(iter(partners.items()))
-    return f"{a} and {b}"
 
 
 def _cpu() -> str:

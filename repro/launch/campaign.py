@@ -58,7 +58,7 @@ def campaign(
     with display(sum(planned.seconds for planned in to_do)) as shown:
         for number, planned in enumerate(to_do, 1):
             run = planned.run
-            shown.begin(f"{number}/{len(to_do)} {planned.label} seed {run.seed}", planned.seconds)
+            shown.begin(f"{number}/{len(to_do)} {planned.label} n={run.workers} seed {run.seed}", planned.seconds)
             try:
                 launch(run, store, results / ".scratch", shown.update, variables)
             except RunFailed as error:
@@ -88,10 +88,10 @@ def find_cifar10(folder: Path | None) -> Path:
 
 def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], store: Store) -> None:
     done = len(runs) - len(to_do)
-    labels: dict[str, list[PlannedRun]] = {}
+    labels: dict[tuple[str, int], list[PlannedRun]] = {}
     for planned in runs:
-        labels.setdefault(planned.label, []).append(planned)
-    for label, members in labels.items():
+        labels.setdefault((planned.label, planned.run.workers), []).append(planned)
+    for (label, _), members in labels.items():
         first = members[0].run
         seeds = ",".join(str(m.run.seed) for m in members)
         left = [m for m in members if not m.done]

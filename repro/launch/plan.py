@@ -34,8 +34,8 @@ def plan(
     makers = [(cell, wanted.run_maker(paper)) for paper, cell in cells_of(wanted.names, papers)]
     for seed in range(1, wanted.seeds + 1):
         for cell, make in makers:
-            run = make(cell, seed)
-            if run not in planned:
-                check(run)
-                planned[run] = PlannedRun(run, cell.label, store.has(run), cost.seconds(run))
+            for run in make(cell, seed):
+                if run not in planned:
+                    check(run)
+                    planned[run] = PlannedRun(run, cell.label, store.has(run), cost.seconds(run))
     return list(planned.values())

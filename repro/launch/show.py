@@ -27,6 +27,6 @@ def status_table(wanted: Wanted, results: Path) -> None:
     for paper, cell in cells_of(wanted.names, list(PAPERS.values())):
         make = wanted.run_maker(paper)
         seeds = range(1, wanted.seeds + 1)
-        marks = ["done" if store.has(make(cell, seed)) else "to do" for seed in seeds]
+        marks = ["done" if all(map(store.has, make(cell, seed))) else "to do" for seed in seeds]
         told = ", ".join(f"seed {seed} {mark}" for seed, mark in zip(seeds, marks, strict=True))
         print(f"{cell.name:<26} {wanted.scale:<7} {marks.count('done')}/{wanted.seeds} done: {told}")

@@ -51,8 +51,8 @@ class Wanted:
         """The platform file, where it is not a packaged one."""
         return Path(self.platform).resolve() if self.platform and self.platform.endswith(".toml") else None
 
-    def run_maker(self, paper: Paper) -> Callable[[Cell, int], Run]:
-        """Return what makes a cell's run for a seed.
+    def run_maker(self, paper: Paper) -> Callable[[Cell, int], list[Run]]:
+        """Return what makes a cell's runs for a seed: one, or one for each number of workers of a sweep.
 
         Raises:
             UserError: platform or delays are not to be had.
@@ -60,8 +60,11 @@ class Wanted:
         key = platform.load(self.platform or paper.platform).key
         delays = with_digest(self.delays) if self.delays else None
 
-        def make(cell: Cell, seed: int) -> Run:
-            run = changed(cell.recipe(self.scale, seed, self.workers), self.changes)
+        def make(cell: Cell, seed: int) -> list[Run]:
+            numbers = [self.workers] if self.workers else cell.sweep or [None]
+            return [place(changed(cell.recipe(self.scale, seed, workers), self.changes)) for workers in numbers]
+
+        def place(run: Run) -> Run:
             if self.world == "simulated" or (self.world is None and (self.platform or self.delays)):
                 own = Place.of(run)
                 return Place("simulated", key if self.platform else own.platform or key, delays or own.delays).moved(

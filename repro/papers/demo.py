@@ -117,4 +117,5 @@ PAPER = Paper(
     "Three methods on handwritten digits: the whole pipeline in three minutes, on data that is always at hand.",
     CELLS,
     CLAIMS,
+    platform="piz-daint",
 )

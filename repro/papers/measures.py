@@ -36,6 +36,11 @@ def messages_per_step(records: Sequence[Record]) -> list[float]:
     return [float((workers["messages"] / workers["steps"]).mean()) for workers in _workers(records)]
 
 
+def at_workers(records: Sequence[Record], workers: int) -> list[Record]:
+    """The records of a sweep on that many workers, in the order of their seeds."""
+    return [record for record in records if record.run.workers == workers]
+
+
 def consensus_growth(records: Sequence[Record]) -> list[float]:
     """Mean squared consensus distance in the second half of the points before the first change of the learning rate,
     divided by that in the first half."""

@@ -12,8 +12,8 @@ Recipe = Callable[[Scale, int, int | None], Run]
 """(scale, seed, workers or None for the cell's own number) -> the run."""
 
 Evidence = Mapping[str, Sequence[Record]]
-"""Cell name -> its finished records of one scale and world, in the order of their seeds; for all cells the same
-seeds, so that records at equal positions are pairs."""
+"""Cell name -> its finished records of one scale and place, in the order of their seeds, and of their workers where the
+cell is a sweep; for all cells the same seeds, so that records at equal positions are pairs."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Cell:
     recipe: Recipe
     groups: tuple[str, ...] = ()
     """What `repro reproduce GROUP` runs it under, e.g. `cifar`."""
+    sweep: tuple[int, ...] = ()
+    """Numbers of workers it is run on, for a curve over them; empty where the recipe has its own number."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Paper:
     reference: str
     cells: tuple[Cell, ...]
     claims: tuple[Claim, ...]
-    platform: str = "piz-daint"
+    platform: str
 
     def cell(self, name: str) -> Cell:
         """Return the cell called `name`.

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.papers.paper import Paper
 from repro.report.grouping import Panel, panels
 from repro.report.library import Library
+from repro.report.matching import Setting
 from repro.report.plotdata import (
     CURVES,
     FINALS,
@@ -18,6 +19,7 @@ from repro.report.plotdata import (
     curve_data,
     final_data,
     points_of,
+    sweep_data,
     time_data,
 )
 from repro.report.style import FILLS, Look, figure_style, looks
@@ -51,8 +53,13 @@ def write_figures(results: Path, papers: Mapping[str, Paper], library: Library) 
     look = looks(papers)
     drawn: list[Figure] = []
     with figure_style():
+        swept: dict[tuple[str, Setting], list[Panel]] = {}
         for panel in panels(papers, library.matching):
-            drawn += _draw_panel(folder, panel, library, look)
+            if panel.sweeps:
+                swept.setdefault((panel.group, replace(panel.setting, workers=None)), []).append(panel)
+            else:
+                drawn += _draw_panel(folder, panel, library, look)
+        drawn += [_draw_sweep(folder, group, library, look) for group in swept.values()]
     return drawn
 
 
@@ -135,6 +142,37 @@ def _draw_finals(
     )
     height = 1.3 + 0.34 * len(panel.series)
     return _save(folder, panel, f"final-{quantity.slug}", caption, data, draw, height)
+
+
+def _draw_sweep(folder: Path, swept: list[Panel], library: Library, look: Mapping[str, Look]) -> Figure:
+    whole = replace(swept[0], setting=replace(swept[0].setting, workers=None))
+    data, methods = sweep_data(swept, library), {label: m for panel in swept for label, m in panel.methods.items()}
+
+    def draw(axes: "Axes") -> None:
+        for label, rows in data.groupby("method", sort=False):
+            style = look[methods[str(label)]]
+            axes.fill_between(rows["workers"], rows["low"], rows["high"], color=style.colour, alpha=0.15, linewidth=0)
+            axes.plot(
+                rows["workers"], rows["estimate"], label=label, color=style.colour, linestyle=style.dashes,
+                marker=style.marker, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5, linewidth=1.4,
+            )  # fmt: skip
+        workers = sorted(data["workers"].unique())
+        axes.plot(
+            workers, [data["gradient_s"].mean()] * len(workers), color="#999999", linewidth=0.9, label="gradient alone"
+        )
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(workers, [str(n) for n in workers])
+        axes.minorticks_off()
+        axes.set(xlabel="workers", ylabel=STEP_TIME.label)
+        axes.figure.legend(loc="outside lower center", ncols=3 if max(map(len, methods)) < 15 else 2)
+
+    caption = (
+        f"{_sentence(STEP_TIME.words)} against the number of workers. {BAND} The vertical axis does not start at 0."
+    )
+    runs = [record.run for panel in swept for series in panel.series for record in series.records]
+    if timed := sorted({run.timed_as for run in runs if run.timed_as}):
+        caption += f" Gradients and messages are timed as those of {', '.join(timed)}."
+    return _save(folder, whole, f"{STEP_TIME.slug}-workers", caption, data, draw, height=3.9)
 
 
 def _draw_breakdown(folder: Path, panel: Panel, data: "pd.DataFrame") -> Figure:

@@ -29,11 +29,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """The methods of one group in one setting."""
+    """The methods of one group in one setting; `sweeps` where this is one number of workers of several."""
 
     group: str
     setting: Setting
     series: tuple[Series, ...]
+    sweeps: bool = False
 
     @property
     def name(self) -> str:
@@ -59,14 +60,17 @@ def groups(papers: Mapping[str, Paper]) -> dict[str, tuple[tuple[Paper, Cell], .
 def panels(papers: Mapping[str, Paper], matching: Matching) -> Iterator[Panel]:
     """Yield every group in every setting it has records of.
 
-    Two cells with the same label and the same runs, of two papers, are one series.
+    Two cells with the same label and the same runs, of two papers, are one series. A group of sweeps is shown for each
+    of their numbers of workers.
     """
     for group, members in groups(papers).items():
+        cells = tuple(cell for _, cell in members)
+        swept = {workers for cell in cells for workers in cell.sweep}
         for setting in matching.settings:
-            if not matching.is_own(tuple(cell for _, cell in members), setting):
+            if setting.workers in swept if swept else not matching.is_own(cells, setting):
                 series = _series(members, setting, matching)
                 if series:
-                    yield Panel(group, setting, series)
+                    yield Panel(group, setting, series, bool(swept))
 
 
 def _series(members: tuple[tuple[Paper, Cell], ...], setting: Setting, matching: Matching) -> tuple[Series, ...]:

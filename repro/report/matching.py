@@ -55,24 +55,27 @@ class Matching:
         return [setting for setting in order if self._seeds[setting]]
 
     def _records(self, cell: Cell, setting: Setting) -> tuple[Record, ...]:
-        """Return the records of `cell` in the order of their seeds."""
-        found = []
+        """Return the records of `cell` in the order of their seeds; of a sweep those of complete seeds alone."""
+        found: list[Record] = []
+        numbers = cell.sweep if setting.workers is None and cell.sweep else (setting.workers,)
         for seed in self._seeds.get(setting, ()):
             try:
-                run = cell.recipe(setting.scale, seed, setting.workers)  # type: ignore[arg-type]
+                runs = [cell.recipe(setting.scale, seed, workers) for workers in numbers]  # type: ignore[arg-type]
             except UserError:  # e.g. a topology that does not exist on so few workers
                 return ()
-            if run.world == "simulated" and Place.of(run) != setting.place:
-                continue  # a cell that says where it is made
-            record = self._by_run.get(setting.place.moved(run))
-            if record is not None:
-                found.append(record)
+            # a cell may say where it is made
+            runs = [run for run in runs if run.world == "mpi" or Place.of(run) == setting.place]
+            records = [self._by_run.get(setting.place.moved(run)) for run in runs]
+            if None not in records:
+                found.extend(record for record in records if record is not None)
         return tuple(found)
 
     def is_own(self, cells: tuple[Cell, ...], setting: Setting) -> bool:
         """Whether a setting with a number of workers has only records that the cells' own numbers have too."""
         if setting.workers is None:
             return False
+        if any(cell.sweep for cell in cells):  # their own numbers are several
+            return True
         own = Setting(setting.scale, setting.place)
         known = {record.run for cell in cells for record in self.records(cell, own)}
         return all(record.run in known for cell in cells for record in self.records(cell, setting))

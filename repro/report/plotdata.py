@@ -1,6 +1,6 @@
 """The data of the figures: what is drawn, computed before anything is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,23 @@ def final_data(panel: Panel, library: Library, quantity: Quantity) -> "pd.DataFr
             )
         )
     return pd.concat(tables, ignore_index=True)
+
+
+def sweep_data(swept: Sequence[Panel], library: Library) -> "pd.DataFrame":
+    """Return method, workers, estimate, low, high, seeds of the time of a step, and the gradient's part of it."""
+    import pandas as pd
+
+    rows = []
+    for panel in swept:
+        for series in panel.series:
+            table = library.summary.loc[series.keys]
+            values = table[STEP_TIME.column].to_numpy(dtype=float)
+            estimate, low, high = (float(bound[0]) for bound in _row_intervals(values[None, :], STEP_TIME.log))
+            parts = table[list(PARTS)].sum(axis=1)
+            gradient_s = float((table["gradient_s"] / parts).mean()) * estimate
+            rows.append((series.label, panel.setting.workers, estimate, low, high, len(values), gradient_s))
+    columns = ["method", "workers", "estimate", "low", "high", "seeds", "gradient_s"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["method", "workers"], kind="stable", ignore_index=True)
 
 
 def time_data(panel: Panel, library: Library) -> "pd.DataFrame":

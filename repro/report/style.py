@@ -24,6 +24,7 @@ COLOURS = {
     "memsgd": "#332288",
     "qsgd": "#44aa99",
     "nonblocking": "#aa4499",
+    "swarm_nonblocking": "#ff9d6f",
 }
 """Colour of each algorithm: from the palettes of Okabe and Ito, and of Tol, safe for the colour-blind."""
 

@@ -65,15 +65,14 @@ def simulate(
     method = method or ALGORITHMS[run.algorithm]
     trained = Worker(run, task, 0)
     timed = workload(run, task, trained)
-    world = SimulatedWorld(
-        run.workers, platform, message_scale=timed.num_params / trained.params.numel(), replay=replay
-    )
+    scale = timed.num_params / trained.params.numel()
+    world = SimulatedWorld(run.workers, platform, message_scale=scale, replay=replay)
     delays, base_s = parse(run.delays or "constant"), platform.gradient_s(timed, run.batch_size)
     gradients = Gradients(task, batched=batched)
     points = PointsOfAll(Evaluator(task, run.seed, SimulatedWorld(1, platform).comms[0]), run.workers)
 
     def program(comm: SimulatedComm) -> tuple[Algorithm, float]:
-        pace = VirtualPace(world.simulation, delays.of_worker(base_s, run.seed, comm.rank), gradients)
+        pace = VirtualPace(world.simulation, delays.of_worker(base_s, run.seed, comm.rank), gradients, scale)
         algorithm = method(Worker(run, task, comm.rank, pace), comm, method.Config(**dict(run.config)))
         clock_s = train(algorithm, points.add, on_step if comm.rank == 0 else None)
         return algorithm, clock_s

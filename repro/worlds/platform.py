@@ -26,6 +26,7 @@ import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,12 @@ def load(name_or_path: str) -> Platform:
         flops_per_s=fields.figure("compute.flops_per_s"),
         measured=_measured(fields, overhead_s),
     )
+
+
+@cache
+def key_of(name: str) -> str:
+    """Return the key of a packaged platform."""
+    return load(name).key
 
 
 def of_run(key: str, path: str | None) -> Platform:

@@ -23,10 +23,13 @@ class VirtualPace(Pace):
     Args:
         seconds: the duration of the gradient of a step.
         gradients: computes them, one for all workers of a simulation.
+        scale: how many times larger the model is to be taken for.
     """
 
-    def __init__(self, simulation: Simulation, seconds: Callable[[int], float], gradients: "Gradients") -> None:
-        self._simulation, self._seconds, self._gradients = simulation, seconds, gradients
+    def __init__(
+        self, simulation: Simulation, seconds: Callable[[int], float], gradients: "Gradients", scale: float = 1.0
+    ) -> None:
+        self._simulation, self._seconds, self._gradients, self._scale = simulation, seconds, gradients, scale
 
     def gradient(self, worker: Worker, on_bucket: OnBucket | None) -> float:
         seconds, start = self._seconds(worker.steps), self._simulation.now
@@ -38,7 +41,7 @@ class VirtualPace(Pace):
         self._simulation.sleep_until(start + FORWARD * seconds)
         self._gradients.get(worker)
         handed, total = 0, worker.gradient_vector.numel()
-        for piece in pieces(worker.model):
+        for piece in pieces(worker.model, scale=self._scale):
             handed += piece.numel()
             self._simulation.sleep_until(start + seconds * (FORWARD + (1 - FORWARD) * handed / total))
             on_bucket(piece)

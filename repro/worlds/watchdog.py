@@ -15,7 +15,8 @@ from repro.worlds.comm import Comm
 TIMEOUT_S = 300.0
 EXIT_TIMEOUT = 75
 _LOOK_S, _COLLECT_LOOK_S = 1.0, 0.05
-_COLLECT_S = 5.0  # several looks of the others
+_COLLECT_S = 3.0  # several looks of the others
+_FORWARD_S = 1.0  # an mpirun that is told of an abort may drop what it has not read yet
 _QUESTION, _ANSWER = 0, 1
 
 
@@ -51,24 +52,25 @@ class State(NamedTuple):
     Attributes:
         step: steps it has finished.
         operation: what it waits for, or last waited for; None if it never has.
-        waits: whether it waits now.
-        idle_s: since it went into the operation if it waits, else since it came out or finished a step.
+        waits_s: how long it has waited; None if it does not wait.
+        step_s: how long ago it finished its last step.
         holds: the locks it holds, as (window, rank).
     """
 
     step: int
     operation: Operation | None
-    waits: bool
-    idle_s: float
+    waits_s: float | None
+    step_s: float
     holds: tuple[tuple[int, int], ...]
 
 
 class Watchdog:
     """A thread of each rank that sees how long the rank waits and answers for it while it waits.
 
-    When this rank has waited for `timeout_s`, its thread asks all others what they do. If a rank has waited that long
-    and whatever it waits for, itself or through others, has not moved for that long either, the states of all are
-    printed and MPI is aborted with exit code 75. So a fast worker may wait for ever for a slow one that still steps.
+    When this rank has waited for `timeout_s`, its thread asks all others what they do. A rank is stuck if it has waited
+    that long and no rank that it waits for, directly or through others, has finished a step in that time: a fast worker
+    may wait for a slow one that goes on. If a rank is found stuck twice in the same operation, since the first look may
+    fall together with the end of it, the states of all are printed and MPI is aborted with exit code 75.
 
     A rank inside a call that holds Python's lock cannot answer, nor can one that has died.
     """
@@ -81,11 +83,11 @@ class Watchdog:
         self.held: list[tuple[int, int]] = []
         """The locks this rank holds, as (window, rank)."""
 
-        self._seen: tuple[int, Operation | None, bool] = (0, None, False)
-        self._moved = self._ask_again = time.perf_counter()
-        self._asked = 0.0
+        self._step, self._stepped = 0, time.perf_counter()
+        self._ask_from = self._asked = 0.0
         self._questions = 0
         self._answers: dict[int, State] | None = None  # None: this rank does not ask
+        self._suspects: dict[int, Operation | None] = {}
         self._sends: list[MPI.Request] = []  # kept, since a buffer must live until it has been sent
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -118,22 +120,21 @@ class Watchdog:
 
     def _look(self) -> None:
         now = time.perf_counter()
-        seen = self._comm.step, self._last, self._waits
-        if seen != self._seen:
-            self._seen, self._moved = seen, now
+        if self._comm.step != self._step:
+            self._step, self._stepped = self._comm.step, now
         self._answer_questions(now)
         if self._answers is not None:
             self._collect(now)
-        elif now >= self._ask_again and self._stands(self._state()):
+        elif now >= self._ask_from and self._is_late(self._state()):
             self._ask(now)
 
     def _state(self) -> State:
-        waits, last = self._waits, self._last
-        since = last.since if waits and last is not None else self._moved
-        return State(self._comm.step, last, waits, time.perf_counter() - since, tuple(self.held))
+        waits, last, now = self._waits, self._last, time.perf_counter()
+        waits_s = now - last.since if waits and last is not None else None
+        return State(self._step, last, waits_s, now - self._stepped, tuple(self.held))
 
-    def _stands(self, state: State) -> bool:
-        return state.waits and state.idle_s >= self._timeout_s
+    def _is_late(self, state: State) -> bool:
+        return state.waits_s is not None and state.waits_s >= self._timeout_s
 
     def _answer_questions(self, now: float) -> None:
         while (asker := self._received(_QUESTION)) is not None:
@@ -141,7 +142,7 @@ class Watchdog:
             if self._answers is not None and rank > self._comm.rank:
                 continue  # of two that ask, the lower goes on and the higher, who hears of it, gives up
             self._answers = None
-            self._ask_again = now + _COLLECT_S + 2 * _LOOK_S  # by then the other has judged for this rank too
+            self._ask_from = now + _COLLECT_S + 3 * _LOOK_S  # by then the other has judged for all, or asked again
             self._send((number, self._state()), rank, _ANSWER)
 
     def _ask(self, now: float) -> None:
@@ -160,18 +161,28 @@ class Watchdog:
         if len(self._answers) < self._comm.size and now < self._asked + _COLLECT_S:
             return
         states, self._answers = self._answers, None
+        self._judge(states, now)
+
+    def _judge(self, states: Mapping[int, State], now: float) -> None:
         graph = waits_for(states, self._comm.size)
-        idle_s = {rank: state.idle_s for rank, state in states.items()}
-        for rank in [rank for rank, state in states.items() if self._stands(state)]:
-            latest = min((idle_s.get(r, math.inf) for r in nx.descendants(graph, rank)), default=math.inf)
-            if latest >= self._timeout_s:
-                self._abort(states)
-            if rank == self._comm.rank:
-                self._ask_again = now + max(self._timeout_s - latest, _LOOK_S)
+        stuck: dict[int, Operation | None] = {}
+        for rank in [rank for rank, state in states.items() if self._is_late(state)]:
+            awaited = [states[other] for other in nx.descendants(graph, rank) if other in states]
+            last_step_s = min((state.step_s for state in awaited), default=math.inf)
+            if last_step_s >= self._timeout_s:
+                stuck[rank] = states[rank].operation
+            elif rank == self._comm.rank:
+                self._ask_from = now + self._timeout_s - last_step_s
+        if any(self._suspects.get(rank) == operation for rank, operation in stuck.items()):
+            self._abort(states)
+        self._suspects = stuck
+        if stuck:
+            self._ask_from = now + _LOOK_S
 
     def _abort(self, states: Mapping[int, State]) -> None:
         head = f"no progress for {self._timeout_s:g} s; rank {self._comm.rank} asked all ranks what they do:"
         print(f"{head}\n{report(states, self._comm.size)}", file=sys.stderr, flush=True)
+        time.sleep(_FORWARD_S)
         MPI.COMM_WORLD.Abort(EXIT_TIMEOUT)
 
     def _send(self, message: object, rank: int, tag: int) -> None:
@@ -191,7 +202,7 @@ def waits_for(states: Mapping[int, State], size: int) -> nx.DiGraph:
     graph.add_nodes_from(range(size))
     for rank, state in states.items():
         operation = state.operation
-        if not state.waits or operation is None:
+        if state.waits_s is None or operation is None:
             continue
         others = [other for other in range(size) if other != rank]
         if operation.window is not None:
@@ -200,7 +211,7 @@ def waits_for(states: Mapping[int, State], size: int) -> nx.DiGraph:
         elif operation.peer is not None:
             awaited = [operation.peer]
         else:
-            here = {r for r, s in states.items() if s.waits and str(s.operation) == str(operation)}
+            here = {r for r, s in states.items() if s.waits_s is not None and str(s.operation) == str(operation)}
             awaited = [other for other in others if other not in here]
         graph.add_edges_from((rank, other) for other in awaited)
     return graph
@@ -222,10 +233,10 @@ def report(states: Mapping[int, State], size: int) -> str:
 def _told(state: State | None) -> str:
     if state is None:
         return ": gives no answer"
-    if state.waits:
-        does = f"waits {state.idle_s:.0f} s for {state.operation}"
+    if state.waits_s is not None:
+        does = f"waits {state.waits_s:.0f} s for {state.operation}"
     else:
-        does = f"computes, {state.idle_s:.0f} s since it last moved"
+        does = f"computes, on this step for {state.step_s:.0f} s"
         if state.operation is not None:
             does += f"; it last waited for {state.operation}"
     holds = "".join(f"; holds the lock of rank {rank}, window {window}" for window, rank in state.holds)

@@ -55,7 +55,7 @@ KEEPS_UP = Claim(
 
 
 def paper(*, claims: tuple[Claim, ...] = (KEEPS_UP,), cells: tuple[Cell, ...] = (LARGEBATCH, SWARM)) -> Paper:
-    return Paper("toy", "Toy paper", "A. Author. Toys. 2021.", cells, claims)
+    return Paper("toy", "Toy paper", "A. Author. Toys. 2021.", cells, claims, platform="piz-daint")
 
 
 def papers(**changes: Any) -> dict[str, Paper]:
