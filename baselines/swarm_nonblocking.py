@@ -64,8 +64,8 @@ class SwarmNonblocking(Algorithm):
     def step(self) -> None:
         worker, lr = self.worker, self.worker.lr
         worker.params.add_(worker.direction(), alpha=-lr)
-        if worker.steps % self.config.local_steps == 0 and self.neighbours:
-            self.interact()
+        if worker.steps % self.config.local_steps == 0:
+            self.interact() if self.neighbours else self.publish()
 
     def interact(self) -> None:
         """Average the registers with a random neighbour's, then apply the local steps."""
@@ -80,6 +80,12 @@ class SwarmNonblocking(Algorithm):
             torch.sub(average, eta_h, out=x)
             R.local.copy_(x)
         self.start.copy_(x)
+
+    def publish(self) -> None:
+        """Write the register of a node that is alone."""
+        with self.registers.lock(self.comm.rank):
+            self.registers.local.copy_(self.worker.params)
+        self.start.copy_(self.worker.params)
 
     def model(self) -> Tensor:
         """Return the register R_i."""

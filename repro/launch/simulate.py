@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from baselines import ALGORITHMS
 from repro.errors import UserError
 from repro.launch.exits import EXIT_DEADLOCK, EXIT_USER_ERROR
 from repro.launch.progress import Reporter
@@ -34,10 +35,11 @@ def execute(run: Run, store: Store) -> None:
     platform = of_run(run.platform, os.environ.get(PLATFORM_VARIABLE))
     task = make_task(run.task, dict(run.task_config), run.seed)
     done = simulate(run, task, platform, on_step=Reporter())
+    engine = SimulatedComm.engine if ALGORITHMS[run.algorithm].allreduces else "none"
     store.add(
         run,
         provenance={
-            **provenance(algorithm=run.algorithm, engine=SimulatedComm.engine, mpi=None),
+            **provenance(algorithm=run.algorithm, engine=engine, mpi=None),
             "platform": {"title": platform.title, "sha256": platform.sha256},
         },
         outcome=outcome(watch, done.workers, done.algorithms[0].worker.params.numel(), done.params_sha256),

@@ -96,7 +96,7 @@ class Box:
 class SimulatedComm(Comm):
     """A Comm in virtual time."""
 
-    engine = "simulated ring all-reduce"
+    engine = "ring, simulated"
 
     def __init__(self, world: SimulatedWorld, rank: int, size: int) -> None:
         self.world, self.rank, self.size = world, rank, size

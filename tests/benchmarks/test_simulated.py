@@ -117,5 +117,5 @@ def test_memory(benchmark: BenchmarkFixture, keep_figure: KeepFigure) -> None:
     for few, many in ((64, 128), (128, 256)):
         # linear in n*d: as many vectors for each worker more, whatever n
         vectors = (peaks[many] - peaks[few]) / ((many - few) * d * 4 / 2**20)
-        keep_figure(f"simulated swarm, d = {d}, from {few} to {many} workers: memory a worker", vectors, 15.0, "vectors")
+        keep_figure(f"simulated swarm, {few} to {many} workers, d = {d}: memory of each", vectors, 15.0, "vectors")
     keep_figure("simulated swarm, ResNet-20, 64 workers: memory in all", peak_mib("resnet20", 64), 4096.0, "MiB")

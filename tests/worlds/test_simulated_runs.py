@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from baselines import ALGORITHMS
 from baselines.algorithm import Algorithm
+from repro.launch.simulate import main
 from repro.papers import PAPERS
 from repro.runs.record import Record
 from repro.runs.simulate import Simulated, simulate
@@ -73,7 +75,7 @@ def test_a_record_says_that_it_was_simulated_and_on_what(commanded: list[Record]
     assert record.run.platform == f"piz-daint@{piz_daint.sha256[:12]}"
     assert record.provenance["platform"] == {"title": piz_daint.title, "sha256": piz_daint.sha256}
     assert record.provenance["mpi"] is None
-    assert "simulated" in record.provenance["engine"]
+    assert record.provenance["engine"] == "none"  # this method reduces nothing
     assert "simulated" in record.folder.name
     assert len(record.workers) == 6
     assert set(record.epochs["evaluated_model"]) == {"mean", "local_mean", "local_worst"}
@@ -155,14 +157,30 @@ def test_a_larger_model_can_be_timed() -> None:
     assert row["bytes_sent"] == pytest.approx(4 * 2 * 4 * 11_689_512, rel=1e-6)
 
 
+class Mismatched(Algorithm):
+    """From the third step on, everybody calls the next one."""
+
+    Config = dict
+
+    def step(self) -> None:
+        self.worker.gradient()
+        if self.worker.steps == 3:
+            self.comm.exchange(self.worker.params, [(self.comm.rank + 1) % self.comm.size]).wait()
+
+
 def test_a_deadlocked_algorithm_is_told_with_its_step() -> None:
-    class Mismatched(Algorithm):
-        Config = dict
-
-        def step(self) -> None:
-            self.worker.gradient()
-            if self.worker.steps == 3:  # everybody calls the next one
-                self.comm.exchange(self.worker.params, [(self.comm.rank + 1) % self.comm.size]).wait()
-
     with pytest.raises(Deadlock, match="rank 2, step 2: waits for the vector of rank 3, in an exchange"):
         made(make_run("mismatched"), method=Mismatched)
+
+
+def test_a_deadlock_ends_the_process_with_its_code_and_leaves_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(ALGORITHMS, "dpsgd", Mismatched)
+    spec = tmp_path / "spec.json"
+    spec.write_text(make_run("dpsgd", "digits").replace(platform=platform.key_of("piz-daint")).to_json())
+    with pytest.raises(SystemExit) as ended:
+        main(spec, tmp_path / "runs")
+    assert ended.value.code == 75
+    assert "rank 0, step 2: waits for the vector of rank 1, in an exchange" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,13 @@
+"""Every algorithm has every property, in the simulated world."""
+
+from baselines import ALGORITHMS
+from tests.conformance import Conformance
+from tests.conformance.cases import CASES
+
+
+class TestBaselines(Conformance):
+    cases = CASES
+
+
+def test_no_algorithm_is_left_out() -> None:
+    assert {case.method for case in CASES} == set(ALGORITHMS.values())
