@@ -22,7 +22,7 @@ def samples(latency_s: float, bytes_per_s: float) -> list[dict[str, float]]:
 
 def link(latency_s: float, bytes_per_s: float, pair: tuple[int, int] = (0, 1)) -> dict[str, Any]:
     one_way = samples(latency_s / 2, 2 * bytes_per_s)
-    return {"pair": list(pair), "exchange": samples(latency_s, bytes_per_s), "ping_pong": one_way}
+    return {"pair": list(pair), "exchange": samples(latency_s, bytes_per_s), "one_way": one_way}
 
 
 def step(workload: str, batch_size: int, seconds: float) -> dict[str, Any]:
@@ -34,6 +34,7 @@ ONE_NODE: dict[str, Any] = {
     "host": 'a "host"',
     "cpu": "A CPU",
     "cores": 2,
+    "load": 0.25,
     "threads_per_rank": 1,
     "versions": {"torch": "2.0", "mpi4py": "4.0"},
     "mpi": "Open MPI v5.0",
@@ -89,6 +90,9 @@ def test_several_nodes_have_both_links(tmp_path: Path) -> None:
     assert close(platform.within, 2e-5, 4e9)
     assert "since there was none" not in path.read_text()
     assert "between ranks 0 and 2" in path.read_text()
+    assert path.read_text().startswith(
+        '# a "host": 4 nodes with 2 cores of A CPU, Open MPI v5.0, torch 2.0, mpi4py 4.0; load'
+    )
 
 
 def test_nodes_of_one_rank_have_one_link_and_say_so(tmp_path: Path) -> None:
@@ -125,6 +129,14 @@ def test_the_summary_says_how_well_the_line_fits() -> None:
         ONE_NODE
     )
     assert not any("off by 0%" in line for line in summary(bent))
+
+
+def test_times_that_do_not_rise_still_make_a_link(tmp_path: Path) -> None:
+    unsteady = copy.deepcopy(ONE_NODE)
+    for sample in unsteady["links"]["within"]["exchange"]:
+        sample["seconds"] = 1e-2 - sample["amount"] * 1e-11
+    platform = load(str(written(tmp_path, unsteady)))
+    assert platform.between.bytes_per_s == pytest.approx((1 << 24) / 9.83e-3, rel=1e-2)
 
 
 # -- bad input

@@ -19,6 +19,8 @@ Measurements = Mapping[str, Any]
 
 SECONDS = 60.0
 STARTING_S = 15.0
+BUSY = 0.5
+"""Programs that run already, on average over a minute, from which on they are worth a warning."""
 
 
 def calibrate(output: Path, ranks: int, seconds: float = SECONDS) -> Path:
@@ -37,6 +39,8 @@ def calibrate(output: Path, ranks: int, seconds: float = SECONDS) -> Path:
     if ranks < 2:
         raise UserError(f"measuring a link takes at least 2 ranks, not {ranks}")
     print(f"measuring on {ranks} ranks: about {duration(seconds + STARTING_S)}", flush=True)
+    if (load_before := os.getloadavg()[0]) > BUSY:
+        print(f"other programs run here (load {load_before:.1f}): what is measured beside them is too slow", flush=True)
     measurements = _measure(ranks, seconds)
     output.write_text(platform_toml(measurements), encoding="utf-8")
     load(str(output))
@@ -144,7 +148,9 @@ def fit_link(measurements: Measurements, kind: str) -> tuple[Link, Mapping[str, 
     found = links.get(kind) or links[_OTHER[kind]]
     points = [(sample["amount"], sample["seconds"]) for sample in found["exchange"]]
     latency_s, seconds_per_byte = fit_line(points, relative=True)
-    return Link(latency_s, 1 / seconds_per_byte), found
+    # where times are so unsteady that they do not rise with the size, the largest message says most
+    largest_bytes, its_seconds = points[-1]
+    return Link(latency_s, 1 / seconds_per_byte if seconds_per_byte else largest_bytes / its_seconds), found
 
 
 def _worst(link: Link, found: Mapping[str, Any]) -> float:
@@ -197,7 +203,8 @@ def summary(measurements: Measurements) -> list[str]:
 def _machine(m: Measurements) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items())
     nodes = "1 node" if m["nodes"] == 1 else f"{m['nodes']} nodes"
-    return f"{m['host']}: {nodes} with {m['cores']} cores of {m['cpu']}, {m['mpi']}, {versions}"
+    software = f"{m['mpi']}, {versions}; load before {m['load']:.1f}"
+    return f"{m['host']}: {nodes} with {m['cores']} cores of {m['cpu']}, {software}"
 
 
 def _step_name(row: Mapping[str, Any]) -> str:

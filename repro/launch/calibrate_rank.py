@@ -120,7 +120,7 @@ def measure_link(world: MPI.Intracomm, comm: MpiComm, partners: dict[int, int], 
     found: dict[str, Any] = {"pair": [first, partners[first]]}
     if group != MPI.COMM_NULL:
         for name, two in (("exchange", _two_exchanges), ("one_way", _there_and_back)):
-            samples = sweep(group, LINK_BYTES, partial(two, comm, partners[world.rank]), budget_s / 2, least=4)
+            samples = sweep(group, LINK_BYTES, partial(two, comm, partners[world.rank]), budget_s / 2, least=6)
             found[name] = [sample | {"seconds": sample["seconds"] / 2} for sample in samples]
         group.Free()
     comm.barrier()  # who has no partner naps here
@@ -227,6 +227,7 @@ def flops_per_sample(task: Task, batch_size: int = 8) -> float:
 
 def measure(world: MPI.Intracomm, seconds: float) -> dict[str, Any]:
     """Measure everything within about `seconds`; what is returned on rank 0 is complete."""
+    load = os.getloadavg()[0]
     groups = link_groups(world)
     comm = MpiComm(world, LINK_BYTES[-1] // 4, allreduce="mpi", timeout_s=300)
     links = {}
@@ -246,6 +247,7 @@ def measure(world: MPI.Intracomm, seconds: float) -> dict[str, Any]:
         "host": platform.node(),
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
+        "load": load,
         "threads_per_rank": torch.get_num_threads(),
         "versions": {name: metadata.version(name) for name in ("torch", "mpi4py", "horovod")},
         "mpi": MPI.Get_library_version().split(",")[0].strip("\x00 \n"),
