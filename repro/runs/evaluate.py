@@ -60,7 +60,7 @@ class Evaluator:
 
     def _mean_row(self, points: Sequence[Point]) -> Row:
         task, comm, model = self._task, self._comm, self._model
-        model.params.copy_(self._mean([point.model for point in points]))
+        model.params.copy_(mean_of([point.model for point in points], comm))
         recomputed = _recompute_statistics(task, model, comm)
         numbers = torch.tensor([[point.clock_s, point.train_loss] for point in points], dtype=torch.float64)
         clocks, losses = comm.allgather(numbers).reshape(-1, 2).unbind(1)
@@ -75,7 +75,7 @@ class Evaluator:
             "evaluated_model": "mean",
             "normalisation": "recomputed" if recomputed else "none",
             "train_objective": task.train_objective(model.module),
-            "consensus_distance": self._consensus_distance([point.local_model for point in points]),
+            "consensus_distance": consensus_distance([point.local_model for point in points], comm),
         }
         if task.num_test_samples:
             start, stop = _part(task.num_test_samples, comm)
@@ -103,18 +103,22 @@ class Evaluator:
         self._model.buffers.copy_(point.buffers)
         return _metrics(self._task.test_sums(self._model.module, 0, self._task.num_test_samples))
 
-    def _mean(self, vectors: Sequence[Tensor]) -> Tensor:
-        mean = vectors[0].clone()
-        for vector in vectors[1:]:
-            mean.add_(vector)
-        mean.div_(len(vectors))
-        self._comm.allreduce_mean(mean)
-        return mean
 
-    def _consensus_distance(self, vectors: Sequence[Tensor]) -> float:
-        mean = self._mean(vectors)
-        squares = torch.stack([(x - mean).double().square().sum() for x in vectors])
-        return float(self._comm.allgather(squares).mean().sqrt())
+def mean_of(vectors: Sequence[Tensor], comm: Comm) -> Tensor:
+    """Return the mean of the vectors that all processes of `comm` hold, as many each."""
+    mean = vectors[0].clone()
+    for vector in vectors[1:]:
+        mean.add_(vector)
+    mean.div_(len(vectors))
+    comm.allreduce_mean(mean)
+    return mean
+
+
+def consensus_distance(vectors: Sequence[Tensor], comm: Comm) -> float:
+    """Return sqrt(1/n sum_i ||x_i - mean||^2) over the vectors that all processes of `comm` hold."""
+    mean = mean_of(vectors, comm)
+    squares = torch.stack([(x - mean).double().square().sum() for x in vectors])
+    return float(comm.allgather(squares).mean().sqrt())
 
 
 _METRICS = ("test_loss", "test_top1_percent")

@@ -171,10 +171,3 @@ def nbytes(x: Tensor) -> int:
 def ring_allreduce_bytes(size: int, x: Tensor) -> int:
     """Return the bytes one of `size` ranks sends (and receives) in a ring all-reduce of x: 2(n-1)/n * bytes(x)."""
     return 2 * (size - 1) * nbytes(x) // size
-
-
-def consensus_distance(x: Tensor, mean: Tensor, comm: Comm) -> float:
-    """Return sqrt(1/n sum_i ||x_i - mean||^2) over the ranks of `comm`."""
-    square = (x - mean).double().square().sum().reshape(1)
-    comm.allreduce_mean(square)
-    return float(torch.sqrt(square))

@@ -11,7 +11,8 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from repro.worlds.comm import CHUNK, Counters, consensus_distance, ring_allreduce_bytes
+from repro.runs.evaluate import consensus_distance
+from repro.worlds.comm import CHUNK, Counters, ring_allreduce_bytes
 from repro.worlds.mpi import MpiComm
 from repro.worlds.order import LockOrder
 from tests.mpi.ranks.conftest import CAPACITY, TIMEOUT_S
@@ -266,9 +267,9 @@ def test_no_rank_leaves_a_barrier_before_all_are_there(comm: MpiComm) -> None:
 
 
 def test_the_consensus_distance_is_the_root_mean_square_distance_to_the_mean(comm: MpiComm) -> None:
-    x, mean = torch.full((4,), float(RANK)), torch.full((4,), (SIZE - 1) / 2)
+    x = torch.full((4,), float(RANK))
     expected = np.sqrt(4 * np.var(np.arange(SIZE)))
-    assert consensus_distance(x, mean, comm) == pytest.approx(expected, rel=1e-12)
+    assert consensus_distance([x], comm) == pytest.approx(expected, rel=1e-12)
 
 
 # -- windows
