@@ -31,6 +31,10 @@ class Algorithm(ABC):
     def step(self) -> None:
         """Take one local step: draw one mini-batch, update the model, communicate where the method does."""
 
+    def measures(self) -> dict[str, float]:
+        """Return what this worker has measured of the method itself, such as staleness, for the record."""
+        return {}
+
     def model(self) -> Tensor:
         """Return this worker's share, shape (d,), of the model the paper speaks of: *the* model is the mean of the
         shares over the workers."""

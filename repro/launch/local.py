@@ -16,7 +16,7 @@ from repro.launch.progress import Progress, parse
 from repro.runs.spec import Run
 from repro.runs.store import Store
 
-TAIL_LINES = 15
+TAIL_LINES = 40
 
 
 class RunFailed(Exception):

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from repro.runs.train import Point, train
 from repro.tasks import make_task
 from repro.worker import Worker
 from repro.worlds.mpi import MpiComm
-from repro.worlds.watchdog import TIMEOUT_S
+from repro.worlds.watchdog import FORWARD_S, TIMEOUT_S
 
 
 def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
@@ -50,13 +51,14 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
     rows = evaluator.evaluate([[point] for point in points])
     sha256 = evaluator.digest(points[-1:])
     workers = communicator.gather(worker_row(worker, comm, MPI.Get_processor_name(), clock_s))
+    measures = communicator.gather(algorithm.measures())
     order = comm.lock_order() if log_order else None
     if comm.rank == 0:
-        assert workers is not None
+        assert workers is not None and measures is not None
         store.add(
             run,
             provenance=provenance(algorithm=run.algorithm, engine=comm.engine, mpi=mpi_version()),
-            outcome=outcome(watch, workers, worker.params.numel(), sha256),
+            outcome=outcome(watch, workers, measures, worker.params.numel(), sha256),
             epochs=rows,
             workers=workers,
             lock_order=order.to_json() if order else None,
@@ -98,6 +100,7 @@ def main(spec: Path, records: Path) -> None:
 
 def _abort(message: str, code: int) -> None:
     print(f"rank {MPI.COMM_WORLD.rank}: {message}", file=sys.stderr, flush=True)
+    time.sleep(FORWARD_S)
     MPI.COMM_WORLD.Abort(code)
 
 

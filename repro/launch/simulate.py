@@ -42,7 +42,13 @@ def execute(run: Run, store: Store) -> None:
             **provenance(algorithm=run.algorithm, engine=engine, mpi=None),
             "platform": {"title": platform.title, "sha256": platform.sha256},
         },
-        outcome=outcome(watch, done.workers, done.algorithms[0].worker.params.numel(), done.params_sha256),
+        outcome=outcome(
+            watch,
+            done.workers,
+            [algorithm.measures() for algorithm in done.algorithms],
+            done.algorithms[0].worker.params.numel(),
+            done.params_sha256,
+        ),
         epochs=done.rows,
         workers=done.workers,
     )

@@ -35,8 +35,19 @@ def worker_row(worker: Worker, comm: Comm, host: str, clock_s: float) -> dict[st
     }
 
 
-def outcome(watch: Stopwatch, workers: Sequence[dict[str, Any]], num_params: int, sha256: str) -> dict[str, Any]:
-    """Return the outcome of a run that has ended; gradients are summed in the time of the run's world."""
+def outcome(
+    watch: Stopwatch,
+    workers: Sequence[dict[str, Any]],
+    measures: Sequence[dict[str, float]],
+    num_params: int,
+    sha256: str,
+) -> dict[str, Any]:
+    """Return the outcome of a run that has ended; gradients are summed in the time of the run's world.
+
+    Args:
+        workers: rows of `workers.csv`.
+        measures: what each worker's algorithm measured.
+    """
     return {
         "state": "finished",
         "started_utc": watch.began.isoformat(timespec="seconds"),
@@ -44,4 +55,5 @@ def outcome(watch: Stopwatch, workers: Sequence[dict[str, Any]], num_params: int
         "compute_s": sum(row["gradient_s"] for row in workers),
         "num_params": num_params,
         "params_sha256": sha256,
+        "measures": {name: [of_worker[name] for of_worker in measures] for name in measures[0]},
     }

@@ -101,8 +101,7 @@ class Window(ABC):
 class Comm(ABC):
     """One rank's way to the others, written for blocking SPMD style: every rank runs the same program.
 
-    Raises everywhere:
-        CommTimeout: what a call waits for has not come within the world's limit.
+    Where ranks wait for what cannot come, the world ends the run and says who waits for whom.
     """
 
     rank: int

@@ -166,15 +166,17 @@ class MpiComm(Comm):
         self.counters.bytes_received += bytes_received
 
     def _wait_for(self, request: MPI.Request, text: str, peer: int | None = None, tag: int | None = None) -> None:
+        self._watchdog.operation = text, peer, tag
+        if request.Test():
+            return
         start = self._watchdog.begin(text, peer, tag)
-        if not request.Test():
-            while not request.Test():
-                if time.perf_counter() - start > self._spin_s:
-                    time.sleep(_NAP_S)
-                else:
-                    os.sched_yield()  # should both have been put on one core
-            self.counters.wait_s += time.perf_counter() - start
+        while not request.Test():
+            if time.perf_counter() - start > self._spin_s:
+                time.sleep(_NAP_S)
+            else:
+                os.sched_yield()  # should both have been put on one core
         self._watchdog.end()
+        self.counters.wait_s += time.perf_counter() - start
 
     def _inbox(self, x: Tensor) -> Tensor:
         free = self._inboxes.setdefault((x.numel(), x.dtype), [])
@@ -260,6 +262,7 @@ class MpiWindow(Window):
         self._comm, self._watchdog = comm, comm._watchdog
         self.number = number
         self.log: list[tuple[int, int]] = []
+        self._written: dict[int, list[Tensor]] = {}  # what MPI may still read from, by target
         self._lock_text = f"the lock of rank {{peer}}, window {number}"
         counter = -(-nbytes(x) // 8) * 8  # after the vector, where an int64 may lie
         self._counter = counter // x.element_size(), 1, MPI.INT64_T
@@ -291,6 +294,7 @@ class MpiWindow(Window):
             self._watchdog.begin("rank {peer}, in an unlock", rank)
             self._window.Unlock(rank)
             self._watchdog.end()
+            self._written.pop(rank, None)
             self._watchdog.held.remove((self.number, rank))
 
     def _draw_ticket(self, rank: int) -> None:
@@ -308,16 +312,19 @@ class MpiWindow(Window):
 
     def put(self, rank: int, x: Tensor, offset: int = 0) -> None:
         self._comm._count(1, nbytes(x), 0)
+        self._written.setdefault(rank, []).append(x)
         self._window.Put(x.numpy(), rank, (offset, x.numel()))
 
     def accumulate(self, rank: int, x: Tensor, offset: int = 0) -> None:
         self._comm._count(1, nbytes(x), 0)
+        self._written.setdefault(rank, []).append(x)
         self._window.Accumulate(x.numpy(), rank, (offset, x.numel()), MPI.SUM)
 
     def flush(self, rank: int) -> None:
         self._watchdog.begin("rank {peer}, in a flush", rank)
         self._window.Flush(rank)
         self._watchdog.end()
+        self._written.pop(rank, None)
 
     def close(self) -> None:
         """Free the window; all ranks call this."""

@@ -10,13 +10,13 @@ from typing import NamedTuple, Protocol
 import networkx as nx
 from mpi4py import MPI
 
+from repro.launch.exits import EXIT_DEADLOCK
 from repro.worlds.comm import Comm
 
 TIMEOUT_S = 300.0
-EXIT_TIMEOUT = 75
 _LOOK_S, _COLLECT_LOOK_S = 1.0, 0.05
 _COLLECT_S = 3.0  # several looks of the others
-_FORWARD_S = 1.0  # an mpirun that is told of an abort may drop what it has not read yet
+FORWARD_S = 1.0  # an mpirun that is told of an abort may drop what it has not read yet
 _QUESTION, _ANSWER = 0, 1
 
 
@@ -33,14 +33,12 @@ class Operation(NamedTuple):
         text: in words that follow "waits for", with `{peer}` and `{tag}` for what the other attributes say.
         peer: the rank waited for, or whose lock; None where all ranks are.
         window: number of the window of a lock, which is waited for from whoever holds it; None for all else.
-        since: when it began, on this process's clock.
     """
 
     text: str
-    peer: int | None
-    tag: int | None
-    window: int | None
-    since: float
+    peer: int | None = None
+    tag: int | None = None
+    window: int | None = None
 
     def __str__(self) -> str:
         return self.text.format(peer=self.peer, tag=self.tag)
@@ -52,14 +50,16 @@ class State(NamedTuple):
     Attributes:
         step: steps it has finished.
         operation: what it waits for, or last waited for; None if it never has.
-        waits_s: how long it has waited; None if it does not wait.
+        since: when it began to wait, on its own clock; None if it does not wait.
+        waits_s: how long it has waited; 0 if it does not wait.
         step_s: how long ago it finished its last step.
         holds: the locks it holds, as (window, rank).
     """
 
     step: int
     operation: Operation | None
-    waits_s: float | None
+    since: float | None
+    waits_s: float
     step_s: float
     holds: tuple[tuple[int, int], ...]
 
@@ -78,8 +78,12 @@ class Watchdog:
     def __init__(self, comm: Comm, communicator: MPI.Intracomm, timeout_s: float) -> None:
         self._comm, self._timeout_s = comm, timeout_s
         self._communicator = communicator.Dup()  # its own, so that nothing else can take its messages
-        self._last: Operation | None = None
-        self._waits = False
+        self.operation: tuple = ()
+        """What this rank does or did last, beside computing: the fields of Operation."""
+
+        self.since: float | None = None
+        """Since when it waits in that operation; None if it does not wait."""
+
         self.held: list[tuple[int, int]] = []
         """The locks this rank holds, as (window, rank)."""
 
@@ -87,24 +91,21 @@ class Watchdog:
         self._ask_from = self._asked = 0.0
         self._questions = 0
         self._answers: dict[int, State] | None = None  # None: this rank does not ask
-        self._suspects: dict[int, Operation | None] = {}
+        self._suspects: dict[int, tuple] = {}
         self._sends: list[MPI.Request] = []  # kept, since a buffer must live until it has been sent
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
 
-    # -- called by the rank: a few attribute writes, since every operation goes through them
-
     def begin(self, text: str, peer: int | None = None, tag: int | None = None, window: int | None = None) -> float:
         """Note that this rank waits from now on, and return the time; the arguments are those of Operation."""
-        since = time.perf_counter()
-        self._last = Operation(text, peer, tag, window, since)
-        self._waits = True
+        self.operation = text, peer, tag, window
+        self.since = since = time.perf_counter()
         return since
 
     def end(self) -> None:
         """Note that it has what it waited for."""
-        self._waits = False
+        self.since = None
 
     def stop(self) -> None:
         """End the thread; to be called before MPI is finalised."""
@@ -125,16 +126,19 @@ class Watchdog:
         self._answer_questions(now)
         if self._answers is not None:
             self._collect(now)
-        elif now >= self._ask_from and self._is_late(self._state()):
+        elif now >= self._ask_from and self._state().waits_s >= self._timeout_s:
             self._ask(now)
 
     def _state(self) -> State:
-        waits, last, now = self._waits, self._last, time.perf_counter()
-        waits_s = now - last.since if waits and last is not None else None
-        return State(self._step, last, waits_s, now - self._stepped, tuple(self.held))
-
-    def _is_late(self, state: State) -> bool:
-        return state.waits_s is not None and state.waits_s >= self._timeout_s
+        since, operation, now = self.since, self.operation, time.perf_counter()
+        return State(
+            step=self._step,
+            operation=Operation(*operation) if operation else None,
+            since=since,
+            waits_s=0.0 if since is None else now - since,
+            step_s=now - self._stepped,
+            holds=tuple(self.held),
+        )
 
     def _answer_questions(self, now: float) -> None:
         while (asker := self._received(_QUESTION)) is not None:
@@ -165,15 +169,15 @@ class Watchdog:
 
     def _judge(self, states: Mapping[int, State], now: float) -> None:
         graph = waits_for(states, self._comm.size)
-        stuck: dict[int, Operation | None] = {}
-        for rank in [rank for rank, state in states.items() if self._is_late(state)]:
+        stuck = {}
+        for rank in [rank for rank, state in states.items() if state.waits_s >= self._timeout_s]:
             awaited = [states[other] for other in nx.descendants(graph, rank) if other in states]
             last_step_s = min((state.step_s for state in awaited), default=math.inf)
             if last_step_s >= self._timeout_s:
-                stuck[rank] = states[rank].operation
+                stuck[rank] = states[rank].operation, states[rank].since
             elif rank == self._comm.rank:
                 self._ask_from = now + self._timeout_s - last_step_s
-        if any(self._suspects.get(rank) == operation for rank, operation in stuck.items()):
+        if stuck.items() & self._suspects.items():
             self._abort(states)
         self._suspects = stuck
         if stuck:
@@ -182,8 +186,8 @@ class Watchdog:
     def _abort(self, states: Mapping[int, State]) -> None:
         head = f"no progress for {self._timeout_s:g} s; rank {self._comm.rank} asked all ranks what they do:"
         print(f"{head}\n{report(states, self._comm.size)}", file=sys.stderr, flush=True)
-        time.sleep(_FORWARD_S)
-        MPI.COMM_WORLD.Abort(EXIT_TIMEOUT)
+        time.sleep(FORWARD_S)
+        MPI.COMM_WORLD.Abort(EXIT_DEADLOCK)
 
     def _send(self, message: object, rank: int, tag: int) -> None:
         self._sends = [send for send in self._sends if not send.Test()]
@@ -202,7 +206,7 @@ def waits_for(states: Mapping[int, State], size: int) -> nx.DiGraph:
     graph.add_nodes_from(range(size))
     for rank, state in states.items():
         operation = state.operation
-        if state.waits_s is None or operation is None:
+        if state.since is None or operation is None:
             continue
         others = [other for other in range(size) if other != rank]
         if operation.window is not None:
@@ -211,7 +215,7 @@ def waits_for(states: Mapping[int, State], size: int) -> nx.DiGraph:
         elif operation.peer is not None:
             awaited = [operation.peer]
         else:
-            here = {r for r, s in states.items() if s.waits_s is not None and str(s.operation) == str(operation)}
+            here = {r for r, s in states.items() if s.since is not None and s.operation == operation}
             awaited = [other for other in others if other not in here]
         graph.add_edges_from((rank, other) for other in awaited)
     return graph
@@ -233,7 +237,7 @@ def report(states: Mapping[int, State], size: int) -> str:
 def _told(state: State | None) -> str:
     if state is None:
         return ": gives no answer"
-    if state.waits_s is not None:
+    if state.since is not None:
         does = f"waits {state.waits_s:.0f} s for {state.operation}"
     else:
         does = f"computes, on this step for {state.step_s:.0f} s"

@@ -1,8 +1,10 @@
 """Ranks that wait for what does not come, each in a way of its own: `standstill.py WAY TIMEOUT_S`."""
 
 import ctypes
+import os
 import sys
 import time
+from pathlib import Path
 
 import torch
 from mpi4py import MPI
@@ -94,6 +96,7 @@ def main(way: str, timeout_s: float) -> None:
         timeout_s=timeout_s,
     )
     comm.step = 100 + comm.rank
+    Path(os.environ["RANK_REPORTS"], "opened").touch()
     globals()[way](comm)
     time.sleep(FOR_EVER_S)
 

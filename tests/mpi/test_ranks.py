@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.mpi.start import members, mpirun, runs
+from tests.mpi.start import members, mpirun, runs, wait_until
 
 RANKS = Path(__file__).parent / "ranks"
 LIMIT_S = 150.0
@@ -83,11 +81,3 @@ def test_one_failing_rank_ends_the_others_and_is_shown(tmp_path: Path) -> None:
     assert "rank 1 of 2" in told(tmp_path)
     assert "this rank has a reason" in told(tmp_path)
     assert members(process.pid) == []
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
-    """Return when `condition` holds."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
