@@ -61,34 +61,37 @@ class Swarm(Algorithm):
     """Pairwise averaging after H local steps."""
 
     Config = SwarmConfig
-    state = ("meeting_steps", "round")
+    state = ("drawn", "round")
 
     def __init__(self, worker: Worker, comm: Comm, config: SwarmConfig) -> None:
         super().__init__(worker, comm, config)
         topology(config.topology, comm.size)  # refuse it now rather than at the first meeting
-        self.meeting_steps = np.zeros(comm.size, dtype=np.int64)  # each node's step count at its next meeting
+        self.drawn = np.zeros(comm.size, dtype=np.int64)  # the sums of all nodes' H so far, where they are random
         self.round = -1
         self.next_round()
 
     def step(self) -> None:
         worker, lr = self.worker, self.worker.lr
         worker.params.add_(worker.direction(), alpha=-lr)
-        if worker.steps == self.meeting_steps[worker.rank]:
+        if worker.steps == self.meeting_step(worker.rank):
             self.meet()
             self.next_round()
+
+    def meeting_step(self, node: int) -> int:
+        """Return how many steps a node takes until this round's meeting."""
+        H = self.config.local_steps
+        return (self.round + 1) * H if self.config.distribution == "fixed" else int(self.drawn[node])
 
     def meet(self) -> None:
         """Average with this round's partner, if there is one and both are still running."""
         i = self.worker.rank
         j = int(matching_of_round(self.config.topology, self.comm.size, self.worker.run.seed, self.round)[i])
-        if j != i and max(self.meeting_steps[i], self.meeting_steps[j]) <= self.worker.num_steps:
+        if j != i and max(self.meeting_step(i), self.meeting_step(j)) <= self.worker.num_steps:
             self.comm.exchange(self.worker.params, [j]).mix([0.5, 0.5])
 
     def next_round(self) -> None:
         """Draw everybody's number of local steps; all workers draw the same."""
         self.round += 1
-        H, n = self.config.local_steps, self.comm.size
-        if self.config.distribution == "fixed":
-            self.meeting_steps += H
-        else:
-            self.meeting_steps += generator("local steps", self.worker.run.seed, self.round).geometric(1 / H, n)
+        if self.config.distribution == "geometric":
+            p, n = 1 / self.config.local_steps, self.comm.size
+            self.drawn += generator("local steps", self.worker.run.seed, self.round).geometric(p, n)

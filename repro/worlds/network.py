@@ -45,8 +45,9 @@ class Network:
             simulation.at(simulation.now, arrival, argument)
             return simulation.now
         link, (out, _), (_, into) = self._way(source, target)
-        seconds = nbytes / link.bytes_per_s
-        start = max(simulation.now, out.free_at)
+        seconds, start = nbytes / link.bytes_per_s, simulation.now
+        if out.free_at > start:
+            start = out.free_at
         out.free_at = left = start + seconds
         simulation.at(start + link.latency_s, self._first_byte, (into, seconds, arrival, argument))
         return left
@@ -65,9 +66,8 @@ class Network:
     def _first_byte(self, message: tuple[Port, float, Arrival, Any]) -> None:
         into, seconds, arrival, argument = message
         simulation = self._simulation
-        begin = max(simulation.now, into.free_at)
-        into.free_at = begin + seconds
-        if into.free_at > simulation.now:
-            simulation.at(into.free_at, arrival, argument)
-        else:
-            arrival(argument)
+        begin = simulation.now
+        if into.free_at > begin:
+            begin = into.free_at
+        into.free_at = arrived = begin + seconds
+        simulation.at(arrived, arrival, argument)

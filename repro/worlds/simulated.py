@@ -30,6 +30,7 @@ from repro.worlds.simulated_window import LockQueue, SimulatedWindow
 from repro.worlds.waiting import Waiting
 
 T = TypeVar("T")
+_EXCHANGE = "the vector of rank {}, in an exchange"
 EXCHANGE = -1
 """Tag of exchanges, which no message of an algorithm has."""
 
@@ -83,16 +84,6 @@ class SimulatedWorld:
         return results
 
 
-class Box:
-    """Messages from one rank to another under one tag: receives are served in the order in which they are posted."""
-
-    __slots__ = ("arrived", "posted")
-
-    def __init__(self) -> None:
-        self.arrived: deque[Any] = deque()
-        self.posted: deque[Signal] = deque()
-
-
 class SimulatedComm(Comm):
     """A Comm in virtual time."""
 
@@ -103,7 +94,9 @@ class SimulatedComm(Comm):
         self.counters = Counters()
         self.simulation, self.network = world.simulation, world.network
         self._scale = world.message_scale
-        self._boxes: dict[tuple[int, int], Box] = {}
+        # by sender and tag, and only while there are any: a rank may meet all others
+        self._arrived: dict[tuple[int, int], list[Any]] = {}
+        self._posted: dict[tuple[int, int], list[Signal]] = {}
         self._off_s = 0.0
         self._off = False
         self._collectives = 0  # called so far
@@ -128,8 +121,9 @@ class SimulatedComm(Comm):
     # -- pairs
 
     def exchange(self, x: Tensor, peers: Sequence[int]) -> "SimulatedExchange":
-        self.count(len(peers), len(peers) * nbytes(x), len(peers) * nbytes(x))
-        return SimulatedExchange(self, x, peers)
+        size = nbytes(x)
+        self.count(len(peers), len(peers) * size, len(peers) * size)
+        return SimulatedExchange(self, x, peers, size)
 
     def isend(self, x: Tensor, peer: int, tag: int = 0) -> Pending:
         self.count(1, nbytes(x), 0)
@@ -222,35 +216,34 @@ class SimulatedComm(Comm):
             self.network.signal(source, target, arrival, argument)
 
     def post(self, vector: Tensor, size: float, peer: int, tag: int) -> float:
-        """Send a vector, which nobody will change, to a peer's box, and return when all of it has left."""
-        box = self.world.comms[peer].box(self.rank, tag)
-        return self.send(self.rank, peer, size, self._deliver, (box, vector))
+        """Send a vector, which nobody will change, to a peer, and return when all of it has left."""
+        deliver = self.world.comms[peer].deliver
+        return self.send(self.rank, peer, size, deliver, ((self.rank, tag), vector))
 
     def expect(self, peer: int, tag: int) -> Signal:
         """Return a signal that brings the next message of a peer that no earlier receive is for."""
-        box, signal = self.box(peer, tag), Signal()
-        if box.arrived:
-            signal.value, signal.fired = box.arrived.popleft(), True
+        key, signal = (peer, tag), Signal()
+        arrived = self._arrived.get(key)
+        if arrived is None:
+            self._posted.setdefault(key, []).append(signal)
         else:
-            box.posted.append(signal)
+            signal.value, signal.fired = arrived.pop(0), True
+            if not arrived:
+                del self._arrived[key]
         return signal
 
-    def box(self, source: int, tag: int) -> Box:
-        """Return the box for messages from `source` under `tag`."""
-        key = (source, tag)
-        box = self._boxes.get(key)
-        if box is None:
-            box = self._boxes[key] = Box()
-        return box
-
-    def _deliver(self, message: tuple[Box, Any]) -> None:
-        box, content = message
-        if box.posted:
-            signal = box.posted.popleft()
-            signal.value = content
-            self.simulation.fire(signal)
-        else:
-            box.arrived.append(content)
+    def deliver(self, message: tuple[tuple[int, int], Any]) -> None:
+        """Give a message to the oldest receive for it, or keep it until there is one."""
+        key, content = message
+        posted = self._posted.get(key)
+        if posted is None:
+            self._arrived.setdefault(key, []).append(content)
+            return
+        signal = posted.pop(0)
+        if not posted:
+            del self._posted[key]
+        signal.value = content
+        self.simulation.fire(signal)
 
     def _collective(self, name: str, x: Tensor | None, rounds: int, schedule: Schedule) -> Collective:
         """Join the next collective; here it begins when this rank's last one has ended."""
@@ -288,23 +281,27 @@ class SimulatedComm(Comm):
 class SimulatedExchange(Exchange):
     """Both sides send a copy of their vector when they start."""
 
-    def __init__(self, comm: SimulatedComm, x: Tensor, peers: Sequence[int]) -> None:
+    __slots__ = ("_comm", "_incoming", "_left", "_peers", "_x")
+
+    def __init__(self, comm: SimulatedComm, x: Tensor, peers: Sequence[int], size: int) -> None:
         self._comm, self._x, self._peers = comm, x, peers
         self._incoming = [comm.expect(peer, EXCHANGE) for peer in peers]
-        vector, size = x.clone(), nbytes(x)
+        vector = x.clone()
         self._left = 0.0
         for peer in peers:
             self._left = comm.post(vector, size, peer, EXCHANGE)
 
     def mix(self, weights: Sequence[float]) -> None:
-        rank = self._comm.rank
-        mix_(self._x, self.wait(), weights, sum(peer < rank for peer in self._peers))
+        rank, lower = self._comm.rank, 0
+        for peer in self._peers:
+            lower += peer < rank
+        mix_(self._x, self.wait(), weights, lower)
 
     def wait(self) -> list[Tensor]:
         comm = self._comm
         for signal, peer in zip(self._incoming, self._peers, strict=True):
             if not signal.fired:
-                comm.wait(signal, Waiting("the vector of rank {}, in an exchange", (peer,)))
+                comm.wait(signal, Waiting(_EXCHANGE, (peer,)))
         comm.wait_until(self._left)
         return [signal.value for signal in self._incoming]
 
