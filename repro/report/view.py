@@ -114,7 +114,7 @@ def page_of(
 ) -> Page:
     """Return the page of these results."""
     labels = {
-        key: series.method
+        key: f"{series.method} n={panel.setting.workers}" if panel.sweeps else series.method
         for panel in panels(papers, library.matching)
         for series in panel.series
         for key in series.keys
