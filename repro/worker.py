@@ -107,6 +107,9 @@ class Worker:
     def next_batch(self) -> Batch:
         """Draw the next mini-batch."""
         pieces = [self.task.batch(indices, epoch) for indices, epoch in self.batches.next()]
+        if self.steps + 1 < self.num_steps:
+            for indices, epoch in self.batches.peek():
+                self.task.prefetch(indices, epoch)
         if len(pieces) == 1:
             return pieces[0]
         inputs, targets = zip(*pieces, strict=True)

@@ -6,6 +6,7 @@ from statistics import median
 from repro.launch.mpi_env import available_cores
 from repro.runs.spec import Options, Run
 from repro.runs.store import Store
+from repro.tasks import option
 
 START_S = 6.0
 """Starting Python and torch on the ranks, which a record does not time."""
@@ -15,7 +16,15 @@ Kind = tuple[str, str, Options, int]
 SAMPLES_PER_CORE_S = {
     ("cifar10", "resnet20"): 110.0,
     ("cifar10", "small"): 2000.0,
+    ("cifar10", "resnet50cifar"): 80.0,
+    ("cifar10", "wrn28-10"): 2.5,
+    ("cifar100", "resnet20"): 110.0,
+    ("cifar100", "small"): 2000.0,
+    ("cifar100", "resnet50cifar"): 80.0,
+    ("cifar100", "wrn28-10"): 2.5,
     ("digits", None): 20_000.0,
+    ("imagenet", "resnet18"): 7.0,
+    ("imagenet", "resnet50"): 2.8,
     ("logistic", None): 100_000.0,
     ("quadratic", None): 100_000.0,
 }
@@ -24,7 +33,14 @@ SAMPLES_PER_CORE_S = {
 SIMULATED_STEP_S = 60e-6
 """What a step of a simulated worker takes beside its gradient, measured likewise."""
 
-DATA_SIZE = {"cifar10": 50_000, "digits": 1437, "logistic": 30_000, "quadratic": 1000}
+DATA_SIZE = {
+    "cifar10": 50_000,
+    "cifar100": 50_000,
+    "digits": 1437,
+    "imagenet": 1_281_167,
+    "logistic": 30_000,
+    "quadratic": 1000,
+}
 
 
 class Cost:
@@ -43,8 +59,7 @@ class Cost:
         known = self._wall_s_per_sample.get(_kind(run))
         if known is not None:
             return START_S + samples * known
-        model = dict(run.task_config).get("model", "resnet20" if run.task == "cifar10" else None)
-        one_core = samples / SAMPLES_PER_CORE_S[run.task, model]
+        one_core = samples / SAMPLES_PER_CORE_S[run.task, option(run.task, dict(run.task_config), "model")]
         if run.world == "simulated":
             return START_S + one_core + samples / run.batch_size * SIMULATED_STEP_S
         return START_S + one_core / min(run.workers, available_cores())

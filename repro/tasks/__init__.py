@@ -15,7 +15,7 @@ def _cifar10(
     folders: DataFolders,
     seed: int,
     *,
-    model: Literal["resnet20", "small"] = "resnet20",
+    model: Literal["resnet20", "small", "resnet50cifar", "wrn28-10"] = "resnet20",
     augment: bool = True,
     num_train: int = 50_000,
     num_test: int = 10_000,
@@ -24,6 +24,39 @@ def _cifar10(
     from repro.tasks.data import cifar10
 
     return Cifar10(cifar10.load_from(folders), seed, model, augment, num_train, num_test)
+
+
+def _cifar100(
+    folders: DataFolders,
+    seed: int,
+    *,
+    model: Literal["resnet20", "small", "resnet50cifar", "wrn28-10"] = "wrn28-10",
+    augment: bool = True,
+    num_train: int = 50_000,
+    num_test: int = 10_000,
+) -> "Task":
+    from repro.tasks.cifar import Cifar100
+    from repro.tasks.data import cifar100
+
+    return Cifar100(cifar100.load_from(folders), seed, model, augment, num_train, num_test)
+
+
+def _imagenet(
+    folders: DataFolders,
+    seed: int,
+    *,
+    model: Literal["resnet18", "resnet50"] = "resnet50",
+    goyal_init: bool = True,
+    augment: bool = True,
+    num_train: int = 1_281_167,
+    num_test: int = 50_000,
+) -> "Task":
+    from repro.tasks.data import imagenet
+    from repro.tasks.data.loaders import number_of_loaders
+    from repro.tasks.imagenet import ImageNet
+
+    data, loaders = imagenet.load_from(folders), number_of_loaders()
+    return ImageNet(data, seed, model, goyal_init, augment, num_train, num_test, loaders)
 
 
 def _digits(folders: DataFolders, seed: int) -> "Task":
@@ -62,7 +95,9 @@ def _quadratic(
 
 TASKS: dict[str, Callable[..., "Task"]] = {
     "cifar10": _cifar10,
+    "cifar100": _cifar100,
     "digits": _digits,
+    "imagenet": _imagenet,
     "logistic": _logistic,
     "quadratic": _quadratic,
 }
@@ -79,11 +114,27 @@ def make_task(name: str, options: Mapping[str, Any], seed: int, folders: DataFol
     return TASKS[name](folders or DataFolders.from_environment(), seed, **options)
 
 
+_NAMED = {
+    "cifar100/wrn28-10": "wide-resnet-28-10",
+    "imagenet/resnet18": "resnet18-imagenet",
+    "imagenet/resnet50": "resnet50-imagenet",
+}
+"""Models that `WORKLOADS` of the platforms names otherwise."""
+
+
 def workload_name(name: str, options: Mapping[str, Any]) -> str:
     """Return what platform files call the model of a task: the task, and its model or data set where it has several."""
-    defaults = {"cifar10": "resnet20", "logistic": "synthetic"}
-    variant = options.get("model", options.get("dataset", defaults.get(name)))
-    return f"{name}/{variant}" if variant else name
+    variant = option(name, options, "model") or option(name, options, "dataset")
+    workload = f"{name}/{variant}" if variant else name
+    return _NAMED.get(workload, workload)
+
+
+def option(name: str, options: Mapping[str, Any], wanted: str) -> Any:
+    """Return an option of the task `name`: what `options` says, else its default; None where it has no such option."""
+    if wanted in options:
+        return options[wanted]
+    known = inspect.signature(TASKS[name]).parameters.get(wanted)
+    return known.default if known else None
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:

@@ -1,39 +1,51 @@
-"""CIFAR-10 classification."""
+"""CIFAR-10 and CIFAR-100 classification."""
 
-import torch
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import UserError
 from repro.tasks.data.augment import crop_and_flip, epoch_draws
-from repro.tasks.data.cifar10 import Cifar10Data
+from repro.tasks.data.channels import Channels
+from repro.tasks.data.cifar import CifarData
 from repro.tasks.evaluation import add_sums, classification_sums, evaluation_mode, even_chunks, has_buffers
 from repro.tasks.models.resnet import ResNet20
+from repro.tasks.models.resnet50_cifar import ResNet50Cifar
 from repro.tasks.models.seeded import seeded
 from repro.tasks.models.small import SmallNet
+from repro.tasks.models.wide_resnet import WideResNet
 from repro.tasks.task import Batch, Task, TestSums
 
-MEAN = torch.tensor((0.4914, 0.4822, 0.4465)).view(3, 1, 1)
-STD = torch.tensor((0.2023, 0.1994, 0.2010)).view(3, 1, 1)
-SCALE, SHIFT = 1 / (255 * STD), -MEAN / STD
+MODELS: dict[str, Callable[[int], nn.Module]] = {
+    "resnet20": ResNet20,
+    "small": SmallNet,
+    "resnet50cifar": ResNet50Cifar,
+    "wrn28-10": WideResNet,
+}
+"""By name, what makes the model from the number of classes."""
 
-MODELS: dict[str, type[nn.Module]] = {"resnet20": ResNet20, "small": SmallNet}
 
-
-class Cifar10(Task):
-    """Cross-entropy on CIFAR-10, training images randomly cropped (padding 4) and flipped.
+class Cifar(Task):
+    """Cross-entropy on a CIFAR set, training images randomly cropped (padding 4) and flipped.
 
     Args:
         data: the images.
         seed: decides every sample's augmentation, together with the epoch.
-        model: `resnet20` or `small`.
+        model: a name of `MODELS`.
         augment: whether training images are cropped and flipped.
         num_train, num_test: use only the first so many samples; for smoke tests.
     """
 
+    name: ClassVar[str]
+    num_classes: ClassVar[int]
+    channels: ClassVar[Channels]
+
     def __init__(
         self,
-        data: Cifar10Data,
+        data: CifarData,
         seed: int,
         model: str = "resnet20",
         augment: bool = True,
@@ -45,7 +57,7 @@ class Cifar10(Task):
             ("num_test", num_test, len(data.test_images)),
         ):
             if not 1 <= number <= available:
-                raise UserError(f"task cifar10: {name} must be from 1 to {available}, not {number}")
+                raise UserError(f"task {self.name}: {name} must be from 1 to {available}, not {number}")
         self.images = data.train_images[:num_train]
         self.labels: Tensor = data.train_labels[:num_train]
         self.test_images = data.test_images[:num_test]
@@ -57,20 +69,21 @@ class Cifar10(Task):
         self.draws = epoch_draws(seed, self.num_samples)
 
     def new_model(self, seed: int) -> nn.Module:
-        return seeded(MODELS[self.model], seed)
+        return seeded(partial(MODELS[self.model], self.num_classes), seed)
 
     def batch(self, indices: Tensor, epoch: int) -> Batch:
         images = self.images[indices]
         if self.augment:
             tops, lefts, flips = self.draws(epoch)
             images = crop_and_flip(images, tops[indices], lefts[indices], flips[indices])
-        return normalise(images), self.labels[indices]
+        return self.channels.normalise(images), self.labels[indices]
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         inputs, labels = batch
         return F.cross_entropy(model(inputs), labels)
 
     def test_sums(self, model: nn.Module, start: int, stop: int) -> TestSums:
+        normalise = self.channels.normalise
         with evaluation_mode(model):
             return add_sums(
                 [
@@ -86,6 +99,20 @@ class Cifar10(Task):
         return [self.batch(chunk, epoch=0)[0] for chunk in even_chunks(start, stop)]
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Return uint8 images, shape (b, 3, s, s), as float32 with mean 0 and deviation 1 a channel."""
-    return images.float().mul_(SCALE).add_(SHIFT)
+class Cifar10(Cifar):
+    """CIFAR-10; colours scaled as in SwarmSGD's and MATCHA's code."""
+
+    name = "cifar10"
+    num_classes = 10
+    channels = Channels((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+
+
+class Cifar100(Cifar):
+    """CIFAR-100; colours scaled as in MATCHA's code."""
+
+    name = "cifar100"
+    num_classes = 100
+    channels = Channels((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+
+
+MEAN, STD, normalise = Cifar10.channels.mean, Cifar10.channels.std, Cifar10.channels.normalise

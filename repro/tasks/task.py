@@ -53,6 +53,12 @@ class Task(ABC):
     def batch(self, indices: Tensor, epoch: int) -> Batch:
         """Return inputs and targets of the training samples `indices` (int64, shape (b,)) as seen in `epoch`."""
 
+    def prefetch(self, indices: Tensor, epoch: int) -> None:  # noqa: B027
+        """Get ready what `batch` will be asked for next; a task with data in memory has nothing to do.
+
+        A hint that changes no result: `batch` gives the same with and without it.
+        """
+
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss over the batch, a scalar."""

@@ -10,19 +10,26 @@ class DataFolders:
     """Folders that data is read from.
 
     Args:
-        cifar10: CIFAR10_DIR, or None where the user named none.
-        libsvm: LIBSVM_DIR, or None where the user named none.
-        cache: the folder in which both are looked for otherwise, and into which downloads go.
+        cifar10, cifar100, imagenet, libsvm: CIFAR10_DIR and so on, or None where the user named none.
+        cache: the folder in which they are looked for otherwise, and into which downloads go.
     """
 
     cifar10: Path | None = None
     libsvm: Path | None = None
     cache: Path = Path("data")
+    cifar100: Path | None = None
+    imagenet: Path | None = None
 
     @classmethod
     def from_environment(cls) -> "DataFolders":
-        """Return the folders that the environment variables CIFAR10_DIR and LIBSVM_DIR name."""
-        return cls(_path("CIFAR10_DIR"), _path("LIBSVM_DIR"))
+        """Return the folders that the environment variables CIFAR10_DIR, CIFAR100_DIR, IMAGENET_DIR and LIBSVM_DIR
+        name."""
+        return cls(
+            cifar10=_path("CIFAR10_DIR"),
+            cifar100=_path("CIFAR100_DIR"),
+            imagenet=_path("IMAGENET_DIR"),
+            libsvm=_path("LIBSVM_DIR"),
+        )
 
 
 def _path(variable: str) -> Path | None:

@@ -1,5 +1,7 @@
 """A worker's endless stream of mini-batches."""
 
+import copy
+
 from torch import Tensor
 
 from repro.tasks.data.partition import Partition
@@ -43,6 +45,10 @@ class BatchStream:
             self.position += taken
             wanted -= taken
         return pieces
+
+    def peek(self) -> list[Piece]:
+        """Return what `next` will return, and stay."""
+        return copy.copy(self).next()
 
     def state(self) -> dict[str, int]:
         """Return where the stream stands."""

@@ -25,12 +25,12 @@ class Block(nn.Module):
 
 
 class ResNet20(nn.Module):
-    """ResNet-20 of He et al. 2016 (section 4.2) with projection shortcuts: 272,474 parameters.
+    """ResNet-20 of He et al. 2016 (section 4.2) with projection shortcuts: 272,474 parameters with 10 classes.
 
-    Input (b, 3, 32, 32), output (b, 10).
+    Input (b, 3, 32, 32), output (b, num_classes).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(16)
@@ -41,7 +41,7 @@ class ResNet20(nn.Module):
                 blocks.append(Block(in_channels, out_channels, stride if index == 0 else 1))
                 in_channels = out_channels
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(64, 10)
+        self.head = nn.Linear(64, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
