@@ -16,7 +16,7 @@ The model is the mean of all R_i.
 Differences from the paper:
 - The paper takes the interaction to be atomic. Here i holds the locks of both registers, the lower rank's first.
 - eta h is X^_i minus what the local steps, with momentum and weight decay, have made of it; momentum stays local.
-- H is constant, as in the paper's experiments.
+- H is constant, as in the paper's experiments, or geometric with mean H, as in its analysis.
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 
 from baselines.algorithm import Algorithm
+from baselines.parts.local_steps import Distribution, check_local_steps, local_steps_end
 from baselines.parts.topology import topology
-from repro.errors import UserError
 from repro.worker import Worker
-from repro.worlds.comm import Comm
+from repro.worlds.comm import CHUNK, Comm
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,17 @@ class SwarmNonblockingConfig:
     """Options.
 
     Args:
-        local_steps: H, the number of local steps between two interactions that a node starts.
+        local_steps: H, the number (or mean number) of local steps between two interactions that a node starts.
+        distribution: whether H is fixed or the mean of a geometric distribution.
         topology: the graph; complete in the paper's experiments.
     """
 
     local_steps: int = 2
+    distribution: Distribution = "fixed"
     topology: str = "complete"
 
     def __post_init__(self) -> None:
-        if self.local_steps < 1:
-            raise UserError(f"local_steps must be at least 1, not {self.local_steps}")
+        check_local_steps(self.local_steps, self.distribution)
 
 
 class SwarmNonblocking(Algorithm):
@@ -64,22 +65,24 @@ class SwarmNonblocking(Algorithm):
     def step(self) -> None:
         worker, lr = self.worker, self.worker.lr
         worker.params.add_(worker.direction(), alpha=-lr)
-        if worker.steps % self.config.local_steps == 0:
+        if local_steps_end(worker, self.config.local_steps, self.config.distribution):
             self.interact() if self.neighbours else self.publish()
 
     def interact(self) -> None:
         """Average the registers with a random neighbour's, then apply the local steps."""
         i, x, R = self.comm.rank, self.worker.params, self.registers
         j = self.neighbours[self.worker.rng.integers(len(self.neighbours))]
-        eta_h = self.start - x
         with R.lock(min(i, j)), R.lock(max(i, j)):
             R.get(j, self.R_j)
             R.flush(j)
-            average = torch.lerp(self.R_j, R.local, 0.5)
-            R.put(j, average)
-            torch.sub(average, eta_h, out=x)
-            R.local.copy_(x)
-        self.start.copy_(x)
+            # in parts that stay in the core's cache: one pass over memory instead of five
+            vectors = self.R_j, R.local, x, self.start
+            for average, R_i, x_i, start in zip(*(v.split(CHUNK) for v in vectors), strict=True):
+                average.lerp_(R_i, 0.5)
+                x_i.sub_(start).add_(average)  # avg - eta h
+                R_i.copy_(x_i)
+                start.copy_(x_i)
+            R.put(j, self.R_j)
 
     def publish(self) -> None:
         """Write the register of a node that is alone."""

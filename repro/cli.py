@@ -173,6 +173,19 @@ def calibrate(
     print(f"platform file: {measure(output or Path(f'{socket.gethostname()}.toml'), ranks)}")
 
 
+@app.command()
+def graph(
+    spec: Annotated[str, typer.Argument(help="A topology, e.g. ring, torus, matcha:0, edges:0-1,1-2.")],
+    workers: Annotated[int, typer.Option(help="Number of workers.")] = 8,
+    budget: Annotated[float, typer.Option(help="MATCHA's C_b: the part of the matchings active in the mean.")] = 0.5,
+    output: Annotated[Path | None, typer.Option(help="Figure to draw: a .png, .svg or .pdf file.")] = None,
+) -> None:
+    """Show a graph as MATCHA uses it: matchings, their probabilities, the mixing weight and how fast it mixes."""
+    from repro.launch.graph import show
+
+    show(spec, workers, budget, output)
+
+
 def _report(results: Path) -> None:
     from repro.papers import PAPERS
     from repro.report.html import build

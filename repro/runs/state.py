@@ -101,7 +101,10 @@ def _plain(name: str, value: Any) -> Any:
         return value.bit_generator.state
     if value is None or type(value) in (bool, int, float, str):  # no scalars of numpy, which are floats, too
         return value
-    raise TypeError(f"state {name!r} is a {type(value).__name__}; it must be a tensor, an array, a generator or plain")
+    if isinstance(value, list):
+        return [_plain(name, item) for item in value]
+    kinds = "a tensor, an array, a generator, plain, or a list of such"
+    raise TypeError(f"state {name!r} is a {type(value).__name__}; it must be {kinds}")
 
 
 def _loaded(current: Any, saved: Any) -> Any:

@@ -48,10 +48,12 @@ class Case:
     Args:
         method: the algorithm.
         config: its options, where they differ from the defaults.
-        bytes_sent: (n, d) -> bytes that one worker sends in one step, in the mean over steps and workers; as many are
-            received.
+        bytes_sent: (n, d) -> bytes that one worker sends in one step, in the mean over steps and workers.
+        bytes_received: the same of those that it receives; as many as are sent where None.
         period: n -> steps after which the union of the communication graphs is connected.
         averages: whether parameters are averaged, rather than gradients.
+        preserves: whether communication preserves the mass itself, and not its expectation alone.
+        exact: whether vectors arrive as they were sent, to float32's rounding.
         chooses_every: steps after which each worker chooses a peer, uniformly among all others; 0 where it does not.
         timing: `lockstep` where workers communicate after the same number of steps; `blocking` where they wait for
             each other, but at different numbers of steps; `asynchronous` where they do not wait, so that the order of
@@ -65,8 +67,11 @@ class Case:
     method: type[Algorithm]
     config: Mapping[str, Any] = field(default_factory=dict)
     bytes_sent: Callable[[int, int], float] | None = None
+    bytes_received: Callable[[int, int], float] | None = None
     period: Callable[[int], int] = lambda n: 1
     averages: bool = True
+    preserves: bool = True
+    exact: bool = True
     chooses_every: int = 0
     timing: Timing = "lockstep"
     cut: Callable[[Any], int] = lambda algorithm: algorithm.worker.steps

@@ -3,10 +3,22 @@
 Bytes are those of a model of d parameters, 4 bytes each, as the papers count them.
 """
 
-from baselines import DPSGD, SGP, LargeBatch, Swarm, SwarmNonblocking
+import math
+from collections.abc import Callable
+
+import networkx as nx
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines import ADPSGD, DPSGD, SGP, LargeBatch, Matcha, Swarm, SwarmNonblocking, SwarmPull, SwarmQuantized
+from baselines.parts.matcha_schedule import Schedule, periodic, schedule
 from repro.runs.spec import Sgd
+from repro.worker import Worker
 from tests.conformance.case import Case, Limit
 from tests.conformance.limits import alone, mean_of_starts, other, union_of_batches
+from tests.conformance.scene import SEED, Scene
+from tests.conformance.worlds import Ranks
 
 NO_LEARNING = Sgd(lr=0.0)
 
@@ -14,10 +26,41 @@ ONE_WORKER = Limit("one worker is plain SGD", alone, sizes=(1,))
 LARGE_BATCH = Limit("SGD on the union of the batches", union_of_batches, tolerance=1e-6)
 
 
+def on_active_edges(make: Callable[[int], Schedule], period: int) -> Callable[[int, int], float]:
+    """Return MATCHA's bytes: one model each way on each edge that is active, by the schedule for n workers."""
+
+    def bytes_sent(n: int, d: int) -> float:
+        steps, schedule = Case(Matcha, period=lambda n: period).steps(n), make(n)
+        edges = np.array([len(matching) for matching in schedule.matchings])
+        active = sum(int(edges @ schedule.active(SEED, k)) for k in range(steps))
+        return 2 * active * 4 * d / (n * steps)
+
+    return bytes_sent
+
+
+def vanilla_ring(of: Scene, ranks: Ranks) -> Tensor:
+    """All take a step, then x <- W x with W = I - 2/(lambda_2 + lambda_n) L of the ring."""
+    n = ranks.size
+    eigenvalues = sorted(2 - 2 * math.cos(2 * math.pi * k / n) for k in range(n))
+    L = nx.laplacian_matrix(nx.cycle_graph(n)).toarray()
+    W = torch.from_numpy(np.eye(n) - 2 / (eigenvalues[1] + eigenvalues[-1]) * L).float()
+    workers = [Worker(of.run, of.task, rank) for rank in range(n)]
+    with torch.no_grad():
+        while workers[0].steps < workers[0].num_steps:
+            for worker in workers:
+                lr = worker.lr
+                worker.params.add_(worker.direction(), alpha=-lr)
+            for worker, mixed in zip(workers, W @ torch.stack([w.params for w in workers]), strict=True):
+                worker.params.copy_(mixed)
+    return torch.stack([worker.params for worker in workers])
+
+
 def exact_mean(steps: int, size: int) -> Limit:
     """Without gradients, so many steps on so many workers give the exact mean."""
     return Limit(f"the mean after {steps} steps", mean_of_starts, (size,), {}, NO_LEARNING, lambda n: steps, 1e-6)
 
+
+VANILLA_RING = Limit("D-PSGD with MATCHA's W", vanilla_ring, (3, 4, 5, 8), {"budget": 1.0}, tolerance=1e-6)
 
 CASES = (
     Case(
@@ -49,6 +92,40 @@ CASES = (
         ),
     ),
     Case(
+        ADPSGD,
+        {"topology": "complete"},
+        period=lambda n: 16,
+        timing="asynchronous",
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        SGP,
+        {"peers": 2},
+        bytes_sent=lambda n, d: 4 * (d + 1) * min(2, (n - 1).bit_length()),
+        period=lambda n: max(1, (n - 1).bit_length()),
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        SGP,
+        {"overlap": 1},
+        bytes_sent=lambda n, d: 4 * (d + 1) * (n > 1),
+        period=lambda n: max(1, (n - 1).bit_length()),
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        SGP,
+        {"overlap": 3},
+        bytes_sent=lambda n, d: 4 * (d + 1) * (n > 1),
+        period=lambda n: 2 * max(1, (n - 1).bit_length()) + 2,
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        SGP,
+        {"warmup": "allreduce", "warmup_epochs": 1e6},
+        bytes_sent=lambda n, d: 2 * (n - 1) / n * 4 * d,
+        limits=(ONE_WORKER, LARGE_BATCH),
+    ),
+    Case(
         SGP,
         bytes_sent=lambda n, d: 4 * (d + 1) * (n > 1),  # the push-sum weight goes with the parameters
         period=lambda n: max(1, (n - 1).bit_length()),
@@ -59,6 +136,31 @@ CASES = (
             exact_mean(2, 4),
             exact_mean(3, 8),
         ),
+    ),
+    Case(
+        Matcha,
+        {"topology": "complete", "budget": 1.0},
+        bytes_sent=lambda n, d: (n - 1) * 4 * d,
+        limits=(
+            ONE_WORKER,
+            LARGE_BATCH,
+            Limit("D-PSGD", other(DPSGD, topology="complete", order="adapt-then-combine"), tolerance=1e-6),
+            *(exact_mean(1, size) for size in (2, 3, 4, 5, 8)),
+        ),
+    ),
+    Case(
+        Matcha,
+        {"topology": "ring", "budget": 0.8},  # at less, alpha is more than 1/2 and weights may be negative
+        bytes_sent=on_active_edges(lambda n: schedule("ring", n, 0.8), period=4),
+        period=lambda n: 4,
+        limits=(ONE_WORKER, VANILLA_RING),
+    ),
+    Case(
+        Matcha,
+        {"topology": "ring", "budget": 0.5, "periodic": True},
+        bytes_sent=on_active_edges(lambda n: periodic("ring", n, 0.5), period=6),
+        period=lambda n: 6,
+        limits=(ONE_WORKER, VANILLA_RING),
     ),
     Case(
         Swarm,
@@ -101,6 +203,64 @@ CASES = (
         period=lambda n: 16,
         timing="asynchronous",
         memory=lambda swarm: swarm.start - swarm.worker.params,  # local steps since the last interaction
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        SwarmNonblocking,
+        {"local_steps": 2, "distribution": "geometric", "topology": "ring"},
+        period=lambda n: 24,
+        timing="asynchronous",
+        memory=lambda swarm: swarm.start - swarm.worker.params,
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        SwarmQuantized,
+        {"local_steps": 1, "bits": 32, "distance": 10.0},  # of 8 bits, not even the mass is preserved to rounding
+        bytes_sent=lambda n, d: (4 * d + 8) * (n > 1),  # a vector, its side and the number of its dither
+        bytes_received=lambda n, d: 2 * (4 * d + 8) * (n > 1),
+        period=lambda n: 8,
+        chooses_every=1,
+        timing="asynchronous",
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        SwarmQuantized,
+        {"local_steps": 2, "distribution": "geometric", "bits": 32, "distance": 10.0, "dither": False, "debug": True},
+        period=lambda n: 24,
+        timing="asynchronous",
+        memory=lambda swarm: swarm.start - swarm.worker.params,
+        limits=(ONE_WORKER,),
+    ),
+    *(
+        Case(
+            SwarmQuantized,
+            {"local_steps": 2, "bits": bits},
+            bytes_sent=lambda n, d, bits=bits: (d * bits // 8 + 8) * (n > 1) / 2,
+            bytes_received=lambda n, d, bits=bits: 2 * (d * bits // 8 + 8) * (n > 1) / 2,
+            period=lambda n: 16,
+            exact=False,
+            timing="asynchronous",
+            limits=(ONE_WORKER,),
+        )
+        for bits in (4, 8, 16)
+    ),
+    Case(
+        SwarmPull,
+        {"local_steps": 1},
+        bytes_sent=lambda n, d: 0,
+        bytes_received=lambda n, d: 4 * d * (n > 1),
+        period=lambda n: 8,
+        preserves=False,
+        chooses_every=1,
+        timing="asynchronous",
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        SwarmPull,
+        {"local_steps": 2, "distribution": "geometric", "topology": "ring"},
+        period=lambda n: 24,
+        preserves=False,
+        timing="asynchronous",
         limits=(ONE_WORKER,),
     ),
 )

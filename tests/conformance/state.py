@@ -81,6 +81,8 @@ def differences(a: Any, b: Any, name: str = "") -> list[str]:
     """Return the dotted names of what is not equal, bit for bit, in two states."""
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
         return [found for key in a for found in differences(a[key], b[key], f"{name}.{key}".lstrip("."))]
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return [found for i in range(len(a)) for found in differences(a[i], b[i], f"{name}.{i}")]
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return [] if a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b) else [name]
     if isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b):

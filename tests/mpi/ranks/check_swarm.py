@@ -101,5 +101,5 @@ def test_what_is_pulled_is_one_whole_model_whatever_the_delays(comm: MpiComm) ->
                 time.sleep(random.uniform(0, 1e-3))
             algorithm.step()
             assert (x == x[0]).all(), f"repetition {repetition}: parts of several models"
-            assert 0 <= float(x[0]) < SIZE + 10.0 * (repetition + 1)
+            assert 0 <= float(x[0]) < SIZE + 10.0 * 50  # an average; others may be ahead
     comm.barrier()

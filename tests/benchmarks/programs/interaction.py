@@ -1,0 +1,72 @@
+"""Times, on 2 ranks, an interaction that rank 0 starts while rank 1 computes, or the bare get and put of as many bytes.
+
+    mpirun -n 2 python interaction.py NUM_FLOATS ROUNDS ours|bare
+
+Rank 0 prints a JSON list: the seconds of each round.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from mpi4py import MPI
+
+from baselines import SwarmNonblocking
+from repro.runs.spec import Run, Sgd
+from repro.tasks.quadratic import Quadratic
+from repro.worker import Worker
+from repro.worlds.mpi import MpiComm
+
+
+def interaction(size: int) -> Callable[[], None]:
+    """Our interaction with rank 1."""
+    comm = MpiComm(MPI.COMM_WORLD, 1, shared_memory=False)
+    run = Run("swarm_nonblocking", "quadratic", 2, 0, 1, 1.0, Sgd(0.0), "smoke")
+    task = Quadratic(num_features=size, num_samples=2)
+    return SwarmNonblocking(Worker(run, task, comm.rank), comm, SwarmNonblocking.Config()).interact
+
+
+def get_and_put(size: int) -> Callable[[], None]:
+    """A get from rank 1 and a put to it, under its lock."""
+    window = MPI.Win.Allocate(4 * size, 4, comm=MPI.COMM_WORLD)
+    memory, buffer = np.frombuffer(window.tomemory(), np.float32), np.zeros(size, np.float32)
+    memory[:] = 1.0
+
+    def once() -> None:
+        window.Lock(1)
+        window.Get(buffer, 1)
+        window.Flush(1)
+        window.Put(buffer, 1)
+        window.Unlock(1)
+
+    return once
+
+
+def main(size: int, rounds: int, name: str) -> None:
+    torch.set_num_threads(1)
+    world = MPI.COMM_WORLD
+    way = {"ours": interaction, "bare": get_and_put}[name](size)
+    seconds = []
+    world.Barrier()
+    if world.rank == 0:
+        for number in range(-3, rounds):  # the first three warm up
+            start = time.perf_counter()
+            way()
+            if number >= 0:
+                seconds.append(time.perf_counter() - start)
+        print(json.dumps(seconds), flush=True)
+        world.send(None, 1)
+    while world.rank == 1 and not world.iprobe(source=0):
+        np.ones(1000) @ np.ones(1000)
+        time.sleep(1e-3)
+    if world.rank == 1:
+        world.recv(source=0)
+    world.Barrier()
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
