@@ -103,7 +103,7 @@ def _plain(name: str, value: Any) -> Any:
         return value
     if isinstance(value, list):
         return [_plain(name, item) for item in value]
-    kinds = "a tensor, an array, a generator, plain, or a list of such"
+    kinds = "a tensor, an array, a generator or plain, or a list of such"
     raise TypeError(f"state {name!r} is a {type(value).__name__}; it must be {kinds}")
 
 

@@ -222,7 +222,7 @@ class Undeclared(Averaging):
 class UndeclaredRound(Swarm):
     """Restarts with the partners of the first round."""
 
-    state = ("meeting_steps",)
+    state = ("drawn",)
 
 
 # -- manners
