@@ -12,7 +12,7 @@ import numpy as np
 
 from repro.worlds.events import Simulation
 from repro.worlds.network import Network
-from repro.worlds.platform import Link, Platform
+from tests.worlds.machines import machine
 
 PROGRAM = Path(__file__).with_name("simgrid_program.py")
 LATENCY_S, BYTES_PER_S = 50e-6, 1.25e9
@@ -86,8 +86,7 @@ def _random(nodes: int, nbytes: int, each: int) -> list[Message]:
 def times_here(messages: Sequence[Message], nodes: int) -> list[float]:
     """Return when each message arrives in our network."""
     simulation = Simulation()
-    link = Link(LATENCY_S, BYTES_PER_S)
-    network = Network(simulation, Platform(workers_per_node=1, between=link, within=link), nodes)
+    network = Network(simulation, machine(LATENCY_S, BYTES_PER_S), nodes)
     arrived = [0.0] * len(messages)
     missing = [len(message.after) for message in messages]
 
