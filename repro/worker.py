@@ -63,9 +63,11 @@ class Worker:
     def lr(self) -> float:
         """The scheduled learning rate of the next gradient; read it before drawing that.
 
-        It falls by `decay` at each milestone, a fraction of the collective samples.
+        It rises during the warm-up, and falls by `decay` at each milestone, a fraction of the collective samples.
         """
         sgd = self.run.sgd
+        if sgd.warmup_epochs is not None and sgd.warmup_lr is not None and self.epoch < sgd.warmup_epochs:
+            return sgd.warmup_lr + (sgd.lr - sgd.warmup_lr) * self.epoch / sgd.warmup_epochs
         return sgd.lr * sgd.decay ** bisect_right(sgd.milestones, self.steps / self.num_steps)
 
     def gradient(self, on_bucket: OnBucket | None = None) -> Tensor:

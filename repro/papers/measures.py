@@ -1,5 +1,6 @@
 """What claims measure on records."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -31,9 +32,65 @@ def megabytes_per_step(records: Sequence[Record]) -> list[float]:
     return [float((workers["bytes_sent"] / workers["steps"]).mean()) / 1e6 for workers in _workers(records)]
 
 
+def bytes_per_step(records: Sequence[Record]) -> list[float]:
+    """Bytes a worker moves in a gradient step, mean over workers: sent, received, and by its one-sided operations."""
+    return [
+        float(((workers["bytes_sent"] + workers["bytes_received"]) / workers["steps"]).mean())
+        for workers in _workers(records)
+    ]
+
+
+def samples_per_s(records: Sequence[Record]) -> list[float]:
+    """Samples of all workers together in a clock second, while all of them work: sum of samples_i / clock_i."""
+    return [float((workers["samples"] / workers["clock_s"]).sum()) for workers in _workers(records)]
+
+
+def train_loss(records: Sequence[Record]) -> list[float]:
+    """Mean mini-batch loss over all workers between the last two evaluation points."""
+    return finals(records, "train_loss")
+
+
+def steps_to_loss(records: Sequence[Record], loss: float) -> list[float]:
+    """Gradient steps of a worker until the training loss, on straight lines between evaluation points, falls to `loss`;
+    nan where it does not."""
+    found = []
+    for record in records:
+        curve = record.curve()
+        steps, losses = curve["steps"].tolist(), curve["train_loss"].tolist()
+        at = next((k for k, value in enumerate(losses) if value <= loss), None)
+        if at is None:
+            found.append(math.nan)
+        elif at == 0:
+            found.append(float(steps[0]))
+        else:
+            share = (losses[at - 1] - loss) / (losses[at - 1] - losses[at])
+            found.append(steps[at - 1] + share * (steps[at] - steps[at - 1]))
+    return found
+
+
+def measured_total(records: Sequence[Record], name: str) -> list[float]:
+    """What the workers' algorithms measured under `name`, summed over workers."""
+    return [float(sum(record.outcome["measures"][name])) for record in records]
+
+
 def messages_per_step(records: Sequence[Record]) -> list[float]:
     """Messages a worker sends in a gradient step, mean over workers."""
     return [float((workers["messages"] / workers["steps"]).mean()) for workers in _workers(records)]
+
+
+def consensus_at_end(records: Sequence[Record]) -> list[float]:
+    """Consensus distance at the last evaluation point."""
+    return finals(records, "consensus_distance")
+
+
+def consensus_before_first_drop(records: Sequence[Record]) -> list[float]:
+    """Consensus distance at the last evaluation point before the learning rate first falls."""
+    found = []
+    for record in records:
+        curve = record.curve()
+        full = curve[curve["learning_rate"] == curve["learning_rate"].max()]
+        found.append(float(full["consensus_distance"].iloc[-1]))
+    return found
 
 
 def at_workers(records: Sequence[Record], workers: int) -> list[Record]:

@@ -12,7 +12,7 @@ al. 2016): tried once in a run of 8 epochs, a first drop after 40 % left large-b
 
 from dataclasses import dataclass
 
-from repro.papers import swarmsgd_scaling
+from repro.papers import swarmsgd_algorithm1, swarmsgd_scaling
 from repro.papers.measures import (
     communication_share,
     consensus_growth,
@@ -266,7 +266,7 @@ PAPER = Paper(
     "SwarmSGD",
     "Nadiradze, Sabour, Davies, Li, Alistarh. Asynchronous Decentralized SGD with Quantized and Local Updates. "
     "NeurIPS 2021. arXiv 1910.12308 v4.",
-    CELLS + swarmsgd_scaling.CELLS,
-    CLAIMS + swarmsgd_scaling.CLAIMS,
+    CELLS + swarmsgd_algorithm1.CELLS + swarmsgd_scaling.CELLS,
+    CLAIMS + swarmsgd_algorithm1.CLAIMS + swarmsgd_scaling.CLAIMS,
     platform="piz-daint",
 )

@@ -6,38 +6,19 @@ itself has timed on these nodes; what is trained meanwhile is a small network on
 does not depend on it. Gradients all take the same time: nobody published how they vary there.
 """
 
+from typing import Any
+
 from repro.papers.measures import at_workers, communication_share, seconds_per_step
 from repro.papers.paper import Cell, Claim, Evidence, Recipe
+from repro.papers.timing import timing
 from repro.report.statistics import Finding, at_least, at_most, ratio
-from repro.runs.spec import Run, Scale, Sgd, options
-from repro.worlds.platform import key_of
 
 WORKERS = (8, 16, 32, 64, 128, 256)
-BATCH_SIZE, STEPS, DIGITS = 64, 12, 1437
 
 
-def on_piz_daint(algorithm: str, **config: object) -> Recipe:
+def on_piz_daint(algorithm: str, **config: Any) -> Recipe:
     """Return the recipe of one method: a few steps on as many nodes as are asked for."""
-
-    def recipe(scale: Scale, seed: int, asked: int | None) -> Run:
-        workers = asked or WORKERS[0]
-        return Run(
-            algorithm=algorithm,
-            config=options(**config),
-            task="digits",
-            workers=workers,
-            seed=seed,
-            batch_size=BATCH_SIZE,
-            epochs=(STEPS - 0.5) * workers * BATCH_SIZE / DIGITS,
-            sgd=Sgd(0.01),
-            scale=scale,
-            evaluations=1,
-            world="simulated",
-            platform=key_of("piz-daint"),
-            timed_as="resnet50-imagenet",
-        )
-
-    return recipe
+    return timing(algorithm, "piz-daint", "resnet50-imagenet", workers=WORKERS[0], batch_size=64, **config)
 
 
 LBSGD, DPSGD, SGP, SWARM, NONBLOCKING = (

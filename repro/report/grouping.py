@@ -1,10 +1,11 @@
 """What goes into one table or one set of figures: the cells of a group in one setting, with their records."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repro.papers.paper import Cell, Paper
 from repro.report.matching import Matching, Setting
+from repro.runs.place import Place
 from repro.runs.record import Record
 
 
@@ -70,7 +71,8 @@ def panels(papers: Mapping[str, Paper], matching: Matching) -> Iterator[Panel]:
             if setting.workers in swept if swept else not matching.is_own(cells, setting):
                 series = _series(members, setting, matching)
                 if series:
-                    yield Panel(group, setting, series, bool(swept))
+                    place = Place.common(record.run for one in series for record in one.records)
+                    yield Panel(group, replace(setting, place=place), series, bool(swept))
 
 
 def _series(members: tuple[tuple[Paper, Cell], ...], setting: Setting, matching: Matching) -> tuple[Series, ...]:

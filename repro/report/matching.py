@@ -6,14 +6,15 @@ from functools import cache
 
 from repro.errors import UserError
 from repro.papers.paper import Cell, Evidence, Paper
-from repro.runs.place import MPI_WORLD, Place
+from repro.runs.place import AS_CELLS_SAY, MPI_WORLD, Place
 from repro.runs.record import Record
 from repro.runs.spec import SCALES, Run
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What records must share to be compared; `workers` is None for each cell's own number."""
+    """What records must share to be compared; `workers` is None for each cell's own number, and `place` may be
+    `AS_CELLS_SAY`."""
 
     scale: str
     place: Place = MPI_WORLD
@@ -36,11 +37,12 @@ class Matching:
     def __init__(self, records: Mapping[str, Record]) -> None:
         self._by_run: dict[Run, Record] = {record.run: record for record in records.values()}
         runs = self._by_run.keys()
-        places = sorted({Place.of(run) for run in runs})
+        simulated = {AS_CELLS_SAY} if any(run.world == "simulated" for run in runs) else set()
+        places = sorted({Place.of(run) for run in runs} | simulated)
         workers: list[int | None] = [None, *sorted({run.workers for run in runs})]
         self._seeds = {
             Setting(scale, place, number): sorted(
-                {run.seed for run in runs if (run.scale, Place.of(run)) == (scale, place)}
+                {run.seed for run in runs if run.scale == scale and _is_in(run, place)}
             )
             for scale in SCALES
             for place in places
@@ -63,9 +65,11 @@ class Matching:
                 runs = [cell.recipe(setting.scale, seed, workers) for workers in numbers]  # type: ignore[arg-type]
             except UserError:  # e.g. a topology that does not exist on so few workers
                 return ()
-            # a cell may say where it is made
-            runs = [run for run in runs if run.world == "mpi" or Place.of(run) == setting.place]
-            records = [self._by_run.get(setting.place.moved(run)) for run in runs]
+            if setting.place == AS_CELLS_SAY:
+                runs = [run for run in runs if run.world == "simulated"]
+            else:
+                runs = [setting.place.moved(run) for run in runs if run.world == "mpi"]
+            records = [self._by_run.get(run) for run in runs]
             if None not in records:
                 found.extend(record for record in records if record is not None)
         return tuple(found)
@@ -87,3 +91,7 @@ class Matching:
         if not seeds:
             return {}
         return {name: [record for record in rows if record.run.seed in seeds] for name, rows in found.items()}
+
+
+def _is_in(run: Run, place: Place) -> bool:
+    return run.world == "simulated" if place == AS_CELLS_SAY else Place.of(run) == place

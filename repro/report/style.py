@@ -56,28 +56,35 @@ class Look:
 def looks(papers: Mapping[str, Paper]) -> dict[str, Look]:
     """Return the look of every label of every cell, in the order of the papers.
 
-    Labels of one algorithm share a hue; an algorithm without a colour here takes the next free place.
+    Labels of one algorithm share a hue; an algorithm without a colour here takes the next free place. What a label says
+    after a comma is about the circumstances, and changes nothing: `SGP, 8 nodes` looks like `SGP`.
     """
     families: dict[str, list[str]] = {family: [] for family in COLOURS}
     seen: set[str] = set()
     for paper in papers.values():
         for cell in paper.cells:
-            if cell.label in seen:
+            method = method_of(cell.label)
+            if method in seen:
                 continue
-            seen.add(cell.label)
+            seen.add(method)
             run = cell.recipe("laptop", 1, None)
-            families.setdefault(SEQUENTIAL if run.workers == 1 else run.algorithm, []).append(cell.label)
+            families.setdefault(SEQUENTIAL if run.workers == 1 else run.algorithm, []).append(method)
     spare = list(COLOURS.values())
-    found = {}
+    of_method = {}
     for place, (family, labels) in enumerate(families.items()):
         colour = COLOURS.get(family, spare[place % len(spare)])
         for variant, label in enumerate(labels):
-            found[label] = Look(
+            of_method[label] = Look(
                 _shade(colour, SHADES[variant % len(SHADES)]),
-                DASHES[(place + variant) % len(DASHES)],
-                MARKERS[(place + 4 * variant) % len(MARKERS)],
+                DASHES[(place + 16 * variant) % len(DASHES)],
+                MARKERS[(place + 16 * variant) % len(MARKERS)],
             )
-    return found
+    return {cell.label: of_method[method_of(cell.label)] for paper in papers.values() for cell in paper.cells}
+
+
+def method_of(label: str) -> str:
+    """Return the part of a label that names the method."""
+    return label.partition(",")[0]
 
 
 @contextmanager

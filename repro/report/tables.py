@@ -11,6 +11,7 @@ from repro.report.grouping import Panel, Series, groups, panels
 from repro.report.library import Library
 from repro.report.measures import MEASURES, Measure
 from repro.report.statistics import Interval, mean
+from repro.runs.place import Place
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _row(series: Series, panel: Panel, library: Library) -> Row:
     return Row(
         series=series,
         scale=panel.setting.scale,
-        world=str(panel.setting.place),
+        world=str(Place.common(runs)),
         workers=runs[0].workers,
         engine=", ".join(engines),
         seeds=tuple(run.seed for run in runs),

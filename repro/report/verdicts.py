@@ -15,6 +15,7 @@ from repro.report.library import Library, read_library
 from repro.report.matching import Setting
 from repro.report.published import Published
 from repro.report.statistics import NOT_ATTEMPTED, Finding, Verdict, Word, decide, equivalence
+from repro.runs.place import Place
 from repro.runs.record import Record
 
 MARGINS = {
@@ -199,7 +200,7 @@ class _Subject:
         return Judgement(
             **vars(self),
             scale=setting.scale,
-            world=str(setting.place),
+            world=str(Place.common(record.run for record in found)),
             word=word,
             needs_more_seeds=needed,
             estimate=interval.estimate if interval else math.nan,

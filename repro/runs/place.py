@@ -1,5 +1,6 @@
 """Where a run is made: its world, and in the simulated one the machine and how the time of gradients varies."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from repro.runs.spec import Run, World
@@ -22,6 +23,14 @@ class Place:
         """Return `run` made here."""
         return run.replace(world=self.world, platform=self.platform or None, delays=self.delays or None)
 
+    @staticmethod
+    def common(runs: Iterable[Run]) -> "Place":
+        """Return what the places of `runs`, all in one world, have in common."""
+        places = {Place.of(run) for run in runs}
+        (world,) = {place.world for place in places}
+        platforms, delays = {place.platform for place in places}, {place.delays for place in places}
+        return Place(world, platforms.pop() if len(platforms) == 1 else "", delays.pop() if len(delays) == 1 else "")
+
     @property
     def parts(self) -> list[str]:
         """What tells it from other places, for a file's name: nothing for the MPI world."""
@@ -37,3 +46,6 @@ class Place:
 
 
 MPI_WORLD = Place()
+
+AS_CELLS_SAY = Place("simulated")
+"""Where cells are made that say so themselves, each in its own place of the simulated world."""

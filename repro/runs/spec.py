@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Literal, get_args, get_type_hints
 
 from repro.errors import UserError
@@ -30,7 +31,8 @@ class Sgd:
     """The local optimiser: v <- momentum*v + (g + weight_decay*x), x <- x - lr*v (Nesterov: x - lr*(g + momentum*v)).
 
     `lr` is the reference learning rate; `milestones` are fractions of the run, in (0, 1), after each of which it is
-    multiplied by `decay`.
+    multiplied by `decay`. With `warmup_epochs` it first rises to that, by the same amount in every step, from
+    `warmup_lr` (gradual warm-up, Goyal et al. 2017, section 2.2).
     """
 
     lr: float
@@ -39,9 +41,15 @@ class Sgd:
     weight_decay: float = 0.0
     milestones: tuple[float, ...] = ()
     decay: float = 0.1
+    warmup_epochs: float | None = None
+    warmup_lr: float | None = None
 
     def __post_init__(self) -> None:
         check_types(Sgd, vars(self))
+        if (self.warmup_epochs is None) != (self.warmup_lr is None):
+            raise UserError("warmup_epochs and warmup_lr belong together: how long, and from which learning rate")
+        if self.warmup_epochs is not None and self.warmup_epochs <= 0:
+            raise UserError(f"warmup_epochs must be above 0, not {self.warmup_epochs}")
 
 
 @dataclass(frozen=True)
@@ -106,8 +114,7 @@ class Run:
 
         Fields that are None are left out, so that a run's key outlives new fields.
         """
-        fields = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-        return json.dumps(_canonical(fields), sort_keys=True, separators=(",", ":"))
+        return json.dumps(_canonical(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
 
     @property
     def key(self) -> str:
@@ -147,17 +154,18 @@ def check_types(of: type, values: Mapping[str, Any]) -> None:
             raise UserError(f"{name} must be {what}, not {value!r}")
 
 
-_PLAIN: dict[type, tuple[tuple[type, ...], str]] = {
+_PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
+    float | None: ((int, float, NoneType), "a number"),
     str: ((str,), "a text"),
 }
 
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _canonical(item) for name, item in value.items()}
+        return {name: _canonical(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

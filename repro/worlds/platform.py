@@ -288,6 +288,8 @@ def _measured(fields: _Fields, overhead_s: float) -> tuple[Measured, ...]:
 WORKLOADS = {
     workload.name: workload
     for workload in (
+        # He et al. 2016, section 4.2, with 1x1 convolutions in the shortcuts, as in SwarmSGD's code
+        Workload("resnet20-cifar10", 272_474, 243_994_368),
         # He et al. 2016, table 1, as torchvision builds them: 1.81e9 and 4.09e9 multiply-adds forward
         Workload("resnet18-imagenet", 11_689_512, 10_648_412_160),
         Workload("resnet50-imagenet", 25_557_032, 24_299_077_632),

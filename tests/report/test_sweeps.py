@@ -12,7 +12,7 @@ from repro.report.library import read_library
 from repro.report.matching import Setting
 from repro.report.statistics import Finding, at_most, ratio
 from repro.report.verdicts import judge
-from repro.runs.place import Place
+from repro.runs.place import AS_CELLS_SAY, Place
 from repro.runs.spec import Run
 from tests.report.synthetic import add, paper, recipe
 
@@ -46,9 +46,9 @@ def results(tmp_path: Path) -> Path:
 
 def test_a_sweeps_records_are_those_of_complete_seeds(results: Path) -> None:
     matching = read_library(results).matching
-    records = matching.records(CELL, Setting("laptop", PLACE))
+    records = matching.records(CELL, Setting("laptop", AS_CELLS_SAY))
     assert [(r.run.seed, r.run.workers) for r in records] == [(seed, n) for seed in (1, 2) for n in SWEEP]
-    assert len(matching.records(CELL, Setting("laptop", PLACE, SWEEP[0]))) == 3
+    assert len(matching.records(CELL, Setting("laptop", AS_CELLS_SAY, SWEEP[0]))) == 3
     assert matching.records(CELL, Setting("laptop")) == ()  # a cell that says where it is made
 
 

@@ -10,8 +10,9 @@ import pytest
 from repro.papers import PAPERS
 from repro.papers.paper import Cell
 from repro.report.figures import FORMATS, write_figures
+from repro.report.grouping import groups
 from repro.report.library import read_library
-from repro.report.style import looks
+from repro.report.style import looks, method_of
 from repro.report.tables import write_tables
 
 from .synthetic import LARGEBATCH, SWARM, add, add_seeds, paper, papers, recipe
@@ -110,9 +111,15 @@ def test_figures_are_the_same_bytes_every_time(results: Path) -> None:
     assert {path.name: path.read_bytes() for path in (results / "figures").iterdir()} == first
 
 
-def test_labels_differ_in_colour_and_in_black_and_white() -> None:
+@pytest.mark.parametrize("group", groups(PAPERS))
+def test_methods_of_a_figure_differ_in_black_and_white(group: str) -> None:
     found = looks(PAPERS)
-    assert len({(look.dashes, look.marker) for look in found.values()}) == len(found)
+    look_of = {method_of(cell.label): found[cell.label] for _, cell in groups(PAPERS)[group]}
+    assert len({(look.dashes, look.marker) for look in look_of.values()}) == len(look_of)
+
+
+def test_methods_differ_in_colour() -> None:
+    found = looks(PAPERS)
     assert found["LB-SGD"].colour != found["D-PSGD"].colour
 
 

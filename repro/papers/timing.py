@@ -1,0 +1,65 @@
+"""Cells that are about time alone: a few steps in the simulated world, on a paper's machine.
+
+What is trained is a small network on the digits, since the time of a step does not depend on it; gradients and messages
+are timed as those of the paper's model.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from repro.papers.paper import Recipe
+from repro.runs.spec import Run, Scale, Sgd, options
+from repro.worlds.platform import key_of
+
+STEPS, DIGITS = 12, 1437
+
+
+def timing(
+    algorithm: str,
+    platform: str,
+    timed_as: str,
+    *,
+    workers: int,
+    batch_size: int,
+    steps: int = STEPS,
+    delays: str | None = None,
+    **config: Any,
+) -> Recipe:
+    """Return the recipe of one method, the same at all scales.
+
+    Args:
+        workers: unless another number is asked for.
+        batch_size: of a worker.
+        delays: how gradient times vary; all the same by default.
+        config: the method's options.
+    """
+
+    def recipe(scale: Scale, seed: int, asked: int | None) -> Run:
+        n = asked or workers
+        return Run(
+            algorithm=algorithm,
+            config=options(**config),
+            task="digits",
+            workers=n,
+            seed=seed,
+            batch_size=batch_size,
+            epochs=(steps - 0.5) * n * batch_size / DIGITS,
+            sgd=Sgd(0.01),
+            scale=scale,
+            evaluations=1,
+            world="simulated",
+            platform=key_of(platform),
+            delays=delays,
+            timed_as=timed_as,
+        )
+
+    return recipe
+
+
+def by_scale(recipes: Mapping[Scale, Recipe]) -> Recipe:
+    """Return the recipe that is another one at each scale."""
+
+    def recipe(scale: Scale, seed: int, workers: int | None) -> Run:
+        return recipes[scale](scale, seed, workers)
+
+    return recipe
