@@ -27,7 +27,7 @@ Differences from the authors' code:
 from dataclasses import dataclass
 
 from baselines.algorithm import Algorithm
-from baselines.parts import matcha_schedule
+from baselines.parts.matcha_schedule import periodic, schedule_of_all
 from repro.errors import UserError
 from repro.worker import Worker
 from repro.worlds.comm import Comm
@@ -59,8 +59,10 @@ class Matcha(Algorithm):
 
     def __init__(self, worker: Worker, comm: Comm, config: MatchaConfig) -> None:
         super().__init__(worker, comm, config)
-        make = matcha_schedule.periodic if config.periodic else matcha_schedule.schedule
-        self.schedule = make(config.topology, comm.size, config.budget)
+        if config.periodic:
+            self.schedule = periodic(config.topology, comm.size, config.budget)
+        else:
+            self.schedule = schedule_of_all(config.topology, config.budget, comm)
         i = comm.rank
         self.partners = [[a + b - i for a, b in edges if i in (a, b)] for edges in self.schedule.matchings]
 

@@ -13,11 +13,17 @@ it travels during tau gradients. The graph is the paper's exponential one: in it
 i + 2^(k mod L), L = ceil(log2 n), or with m peers to the next m of these hops; all shares are 1/(m + 1). The model is
 the mean of the x_i, since the w_i sum to n; with messages under way, the mean of the z_i.
 
+It runs on any other graph too. On an undirected one P is Metropolis's matrix: then all w_i stay 1, to rounding,
+and SGP is D-PSGD that averages after the step.
+
 Differences from the paper:
 - Momentum and weight decay are the local optimiser's, at z_i; the direction replaces the gradient.
 - Overlap-SGP adds a message exactly when it is due; the paper's also adds one that comes earlier. So the method does
   not depend on the network's speed, and its staleness is the most the paper allows.
 - `warmup` is the paper's hybrid schedule: all-reduce or more peers in the first epochs.
+
+Difference from the authors' code: its scripts take the hops 1, -1, 2, -2, 4, -4, ... in turns; here
+`topology = "exponential-alternating"` does.
 """
 
 from collections import deque
@@ -27,10 +33,13 @@ import torch
 from torch import Tensor
 
 from baselines.algorithm import Algorithm
-from baselines.parts.directed import exponential_hops
+from baselines.parts.topology import GraphSequence, graph_sequence
 from repro.errors import UserError
 from repro.worker import Worker
 from repro.worlds.comm import Comm, Pending
+
+EXPONENTIAL = "exponential-peers"
+"""The paper's graph; with a colon and m behind it, of m peers."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +47,14 @@ class SGPConfig:
     """Options.
 
     Args:
-        peers: m, out-neighbours in an iteration.
+        topology: the graph, which may be directed and change from iteration to iteration.
+        peers: m, out-neighbours in an iteration on the paper's graph.
         overlap: tau, iterations a message may travel; 0 is SGP, which waits for it.
         warmup: `allreduce` or a number of peers for the first epochs; empty for none.
         warmup_epochs: epochs of it.
     """
 
+    topology: str = EXPONENTIAL
     peers: int = 1
     overlap: int = 0
     warmup: str = ""
@@ -52,6 +63,8 @@ class SGPConfig:
     def __post_init__(self) -> None:
         if self.peers < 1:
             raise UserError(f"peers must be at least 1, not {self.peers}")
+        if self.peers != 1 and self.topology != EXPONENTIAL:
+            raise UserError(f"peers are those of {EXPONENTIAL}; another topology says itself how many: {self.topology}")
         if self.overlap < 0:
             raise UserError(f"overlap must not be negative, and is {self.overlap}")
         if self.warmup not in ("", "allreduce") and not self.warmup.isdecimal():
@@ -59,14 +72,19 @@ class SGPConfig:
 
 
 class SGP(Algorithm):
-    """Push-sum averaging with the next of the exponential graph's out-neighbours in every step."""
+    """Push-sum averaging with this iteration's neighbours in every step."""
 
     Config = SGPConfig
     state = ("x", "w", "messages")
 
     def __init__(self, worker: Worker, comm: Comm, config: SGPConfig) -> None:
         super().__init__(worker, comm, config)
-        self.x, self.w = worker.params.clone(), torch.ones(1)  # worker.params are z
+        spec = f"{EXPONENTIAL}:{config.peers}" if config.topology == EXPONENTIAL else config.topology
+        self.graphs = self.first_graphs = graph_sequence(spec, comm.size)
+        if config.warmup.isdecimal():
+            self.first_graphs = graph_sequence(f"{EXPONENTIAL}:{config.warmup}", comm.size)
+        self.xw = torch.cat([worker.params, torch.ones(1)])  # worker.params are z
+        self.x, self.w = self.xw[:-1], self.xw[-1:]
         self.under_way: deque[tuple[list[Pending], list[Tensor]]] = deque()
 
     def step(self) -> None:
@@ -76,26 +94,27 @@ class SGP(Algorithm):
             self.x.add_(worker.direction(), alpha=-gamma)
             self.comm.allreduce_mean(self.x)
         else:
-            peers = int(self.config.warmup) if warming else self.config.peers
+            graphs = self.first_graphs if warming else self.graphs
             if tau:
-                self.send(k, peers)
+                self.send(k, graphs)
             self.x.add_(worker.direction(), alpha=-gamma)
             if not tau:
-                self.send(k, peers)
+                self.send(k, graphs)
             while len(self.under_way) > max(0, tau - 1) or (self.under_way and worker.steps == worker.num_steps):
                 self.receive()
         torch.div(self.x, self.w, out=worker.params)
 
-    def send(self, k: int, peers: int) -> None:
-        """Send equal shares of (x, w) to the out-neighbours of iteration k, and keep one."""
-        n, i = self.comm.size, self.comm.rank
-        hops = exponential_hops(n, k, peers)
-        share = torch.cat([self.x, self.w]).div_(len(hops) + 1)
-        incoming = [torch.empty_like(share) for _ in hops]
-        pending = [self.comm.irecv(message, (i - hop) % n) for message, hop in zip(incoming, hops, strict=True)]
-        pending += [self.comm.isend(share, (i + hop) % n) for hop in hops]
-        self.x.copy_(share[:-1])
-        self.w.copy_(share[-1:])
+    def send(self, k: int, graphs: GraphSequence) -> None:
+        """Send their shares of (x, w) to the out-neighbours of iteration k, and keep one."""
+        i, graph, P = self.comm.rank, graphs.at(k), graphs.mixing_matrix(k)
+        p = {j: float(P[j, i]) for j in (i, *graph.adj[i])}
+        # 1/p is a whole number where all are equal, so that a division rounds once
+        shares = {p_ji: self.xw / (1 / p_ji) for p_ji in set(p.values())}
+        own, sources = shares[p[i]], list(graph.pred[i] if graphs.directed else graph.adj[i])
+        incoming = [torch.empty_like(own) for _ in sources]
+        pending = [self.comm.irecv(message, j) for message, j in zip(incoming, sources, strict=True)]
+        pending += [self.comm.isend(shares[p[j]], j) for j in graph.adj[i]]
+        self.xw.copy_(own)
         self.under_way.append((pending, incoming))
 
     def receive(self) -> None:
@@ -104,8 +123,7 @@ class SGP(Algorithm):
         for one in pending:
             one.wait()
         for message in incoming:
-            self.x.add_(message[:-1])
-            self.w.add_(message[-1:])
+            self.xw.add_(message)
 
     @property
     def messages(self) -> list[list[Tensor]]:

@@ -21,19 +21,16 @@ Differences from the paper:
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from baselines.algorithm import Algorithm
+from baselines.parts.local_steps import Distribution, check_local_steps
 from baselines.parts.matching import matching_of_round
 from baselines.parts.topology import topology
 from repro.draws import generator
-from repro.errors import UserError
 from repro.worker import Worker
 from repro.worlds.comm import Comm
-
-Distribution = Literal["fixed", "geometric"]
 
 
 @dataclass(frozen=True)
@@ -51,10 +48,7 @@ class SwarmConfig:
     topology: str = "complete"
 
     def __post_init__(self) -> None:
-        if self.local_steps < 1:
-            raise UserError(f"local_steps must be at least 1, not {self.local_steps}")
-        if self.distribution not in get_args(Distribution):
-            raise UserError(f"unknown distribution {self.distribution!r}; known: {', '.join(get_args(Distribution))}")
+        check_local_steps(self.local_steps, self.distribution)
 
 
 class Swarm(Algorithm):

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.parts.matching import matching_of_round, random_matching
-from baselines.parts.mixing import metropolis_weights, spectral_gap_factor
-from baselines.parts.topology import topology
+from baselines.parts.mixing import metropolis_weights, spectral_gap_factor, uniform_out_weights
+from baselines.parts.topology import graph_sequence, topology
 from repro.errors import UserError
+from repro.launch.graph import show
 
 NAMES = ("ring", "complete", "torus", "exponential", "star", "path")
 sizes = st.integers(1, 40)
@@ -26,6 +28,17 @@ def connected_graphs(draw: st.DrawFn) -> nx.Graph:
     graph = nx.empty_graph(size)
     graph.add_edges_from((draw(st.integers(0, node - 1)), node) for node in range(1, size))
     nodes = st.integers(0, size - 1)
+    graph.add_edges_from((a, b) for a, b in draw(st.lists(st.tuples(nodes, nodes), max_size=20)) if a != b)
+    return graph
+
+
+@st.composite
+def strongly_connected_digraphs(draw: st.DrawFn) -> nx.DiGraph:
+    """Any strongly connected directed graph with a cycle through all nodes, and some more edges."""
+    order = draw(st.permutations(range(draw(st.integers(2, 7)))))
+    graph = nx.empty_graph(len(order), create_using=nx.DiGraph)
+    nx.add_cycle(graph, order)
+    nodes = st.integers(0, len(order) - 1)
     graph.add_edges_from((a, b) for a, b in draw(st.lists(st.tuples(nodes, nodes), max_size=20)) if a != b)
     return graph
 
@@ -47,6 +60,7 @@ def test_every_topology_is_a_connected_graph_over_all_ranks(name: str, size: int
     assert nx.number_of_selfloops(graph) == 0
     for i, j in graph.edges:
         assert graph.has_edge(j, i)
+    assert all(list(graph[i]) == sorted(graph[i]) for i in graph)
 
 
 @given(sizes)
@@ -92,6 +106,7 @@ def test_any_graph_can_be_given_by_its_edges(graph: nx.Graph) -> None:
     ("spec", "words"),
     [
         ("nonsense", "unknown topology 'nonsense'; known: ring, complete, torus"),
+        ("nonsense:1", "edges:0-1,1-2,.*; directed: arcs:0-1,1-0,.*, exponential-peers:1"),
         ("", "unknown topology"),
         ("edges:0-1,2-3", "not connected on 4 workers"),
         ("edges:0-1,1-2", "not connected"),
@@ -103,8 +118,83 @@ def test_any_graph_can_be_given_by_its_edges(graph: nx.Graph) -> None:
     ],
 )
 def test_what_is_no_topology_is_refused(spec: str, words: str) -> None:
+    for make in (topology, graph_sequence):
+        with pytest.raises(UserError, match=words):
+            make(spec, 4)
+
+
+# -- sequences of graphs
+
+
+@given(names, sizes)
+def test_an_undirected_topology_is_the_same_in_every_iteration(name: str, size: int) -> None:
+    graphs = graph_sequence(name, size)
+    assert (graphs.size, graphs.period, graphs.directed) == (size, 1, False)
+    assert graphs.at(0) is graphs.at(7) is topology(name, size)
+    np.testing.assert_array_equal(graphs.mixing_matrix(7), metropolis_weights(topology(name, size)))
+
+
+@given(st.integers(2, 70), st.integers(1, 8))
+def test_the_exponential_graph_is_the_papers(size: int, peers: int) -> None:
+    graphs, L = graph_sequence(f"exponential-peers:{peers}", size), math.ceil(math.log2(size))
+    assert graphs.directed and graphs.size == size
+    for k in range(2 * L + 1):
+        hops = [2 ** (k % L)] if peers == 1 else [2 ** ((k * peers + m) % L) for m in range(peers)]
+        hops = hops if peers < L else [2**m for m in range(L)]
+        assert sorted(graphs.at(k).edges) == sorted((i, (i + hop) % size) for i in range(size) for hop in hops)
+    assert all(graphs.at(k) is graphs.at(k + graphs.period) for k in range(L))
+    if peers == 1:
+        assert graphs.period == L
+        assert graph_sequence("exponential-peers", size).at(1).edges == graphs.at(1).edges
+
+
+@pytest.mark.parametrize(
+    ("size", "hops"), [(2, [1]), (3, [1, 2]), (5, [1, 4, 2, 3]), (8, [1, 7, 2, 6, 4]), (9, [1, 8, 2, 7, 4, 5])]
+)
+def test_the_released_order_of_hops_goes_forwards_and_backwards_in_turns(size: int, hops: list[int]) -> None:
+    graphs = graph_sequence("exponential-alternating", size)
+    assert graphs.period == len(hops)
+    assert [list(graphs.at(k).successors(0)) for k in range(len(hops) + 1)] == [[hop] for hop in [*hops, 1]]
+
+
+@pytest.mark.parametrize("name", ["exponential-peers", "exponential-alternating"])
+def test_one_worker_has_no_peers(name: str) -> None:
+    graphs = graph_sequence(name, 1)
+    assert (graphs.period, graphs.directed, graphs.at(3).number_of_edges()) == (1, True, 0)
+    np.testing.assert_array_equal(graphs.mixing_matrix(3), [[1.0]])
+
+
+@given(strongly_connected_digraphs())
+def test_any_directed_graph_can_be_given_by_its_edges(graph: nx.DiGraph) -> None:
+    graphs = graph_sequence("arcs:" + ",".join(f"{a}-{b}" for a, b in graph.edges), len(graph))
+    assert graphs.directed and graphs.period == 1
+    assert nx.utils.graphs_equal(graphs.at(0), graph)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("arcs:0-1,1-2,2-3", "does not connect all of 4 workers both ways"),
+        ("arcs:0-1,1-0", "does not connect all of 4 workers both ways"),
+        ("arcs:0-1,1-2,2-4", "edge to node 4"),
+        ("arcs:0", "edges are written"),
+        ("arcs", "edges are written"),
+        ("exponential-peers:0", "number of peers must be at least 1, not '0'"),
+        ("exponential-peers:", "number of peers must be at least 1, not ''"),
+        ("exponential-alternating:-1", "number of peers must be at least 1, not '-1'"),
+    ],
+)
+def test_what_is_no_directed_graph_is_refused(spec: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        topology(spec, 4)
+        graph_sequence(spec, 4)
+
+
+@pytest.mark.parametrize("spec", ["exponential-peers:1", "exponential-alternating", "arcs:0-1,1-0"])
+def test_a_directed_graph_is_refused_where_only_an_undirected_one_will_do(spec: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"'{spec}' is directed, and this takes an undirected one: ring, complete"):
+        topology(spec, 2)
+    with pytest.raises(UserError, match="is directed"):
+        show(spec, 2, 0.5, tmp_path / "graph.png")
 
 
 # -- mixing matrices
@@ -123,6 +213,47 @@ def test_the_metropolis_matrix_is_symmetric_and_doubly_stochastic(graph: nx.Grap
             if i != j:
                 expected = 1 / (1 + max(graph.degree[i], graph.degree[j])) if graph.has_edge(i, j) else 0.0
                 assert W[i, j] == expected
+
+
+@given(strongly_connected_digraphs())
+def test_equal_shares_are_column_stochastic(graph: nx.DiGraph) -> None:
+    P = uniform_out_weights(graph)
+    np.testing.assert_allclose(P.sum(axis=0), 1, atol=1e-14)
+    for i in graph:
+        for j in graph:
+            expected = 1 / (1 + graph.out_degree[i]) if i == j or graph.has_edge(i, j) else 0.0
+            assert P[j, i] == expected
+
+
+@given(strongly_connected_digraphs())
+def test_push_sum_finds_the_mean_where_mixing_alone_does_not(graph: nx.DiGraph) -> None:
+    n = len(graph)
+    P = uniform_out_weights(graph)
+    eigenvalues, vectors = np.linalg.eig(P)
+    pi = vectors[:, np.argmax(eigenvalues.real)].real
+    pi /= pi.sum()
+    x, w = np.arange(1.0, n + 1), np.ones(n)
+    for _ in range(3000):
+        x, w = P @ x, P @ w
+    np.testing.assert_allclose(x / w, (n + 1) / 2, rtol=1e-8)
+    np.testing.assert_allclose(w, n * pi, rtol=1e-8)  # so x_i is off by this factor
+
+
+@pytest.mark.parametrize("m", range(1, 9))
+def test_the_exponential_graph_gives_the_exact_mean_of_2_to_the_m_nodes_after_m_rounds(m: int) -> None:
+    graphs, product = graph_sequence("exponential-peers:1", 2**m), np.eye(2**m)
+    for k in range(m):
+        assert not np.array_equal(product, np.full_like(product, 2.0**-m))
+        product = graphs.mixing_matrix(k) @ product
+    np.testing.assert_array_equal(product, np.full_like(product, 2.0**-m))  # powers of 1/2 are exact
+
+
+@pytest.mark.parametrize("name", ["exponential-peers:1", "exponential-peers:2", "exponential-alternating"])
+@pytest.mark.parametrize("size", [2, 3, 5, 8, 12])
+def test_graphs_of_hops_keep_every_weight_at_1(name: str, size: int) -> None:
+    graphs = graph_sequence(name, size)
+    for k in range(graphs.period):
+        np.testing.assert_allclose(graphs.mixing_matrix(k).sum(axis=1), 1, atol=1e-15)  # doubly stochastic
 
 
 @given(connected_graphs())

@@ -1,6 +1,8 @@
 """MATCHA: matchings, probabilities, mixing weights, and what its workers do with them."""
 
+import json
 import sys
+import time
 from itertools import product
 from pathlib import Path
 
@@ -12,11 +14,23 @@ from hypothesis import strategies as st
 
 from baselines import Matcha
 from baselines.matcha import MatchaConfig
+from baselines.parts import matcha_schedule
 from baselines.parts.edge_colouring import Matching, edge_colouring
-from baselines.parts.matcha_schedule import Schedule, periodic, schedule, solve, vanilla
+from baselines.parts.matcha_schedule import (
+    SOLUTIONS,
+    Schedule,
+    periodic,
+    schedule,
+    schedule_of_all,
+    solve,
+    vanilla,
+)
+from baselines.parts.matcha_solutions import solutions, text
 from baselines.parts.topology import published_matchings, topology
 from repro.errors import UserError
 from repro.launch.graph import show
+from repro.pace import Pace
+from repro.worlds.comm import Comm
 from tests.conformance import Case, Conformance, mixing
 from tests.conformance.conformance import without_learning
 from tests.conformance.worlds import Ranks, SimulatedRanks
@@ -190,6 +204,25 @@ def test_committed_solutions_are_the_solvers(spec: str, budget: float) -> None:
     assert (committed.alpha, committed.rho) == pytest.approx((solved.alpha, solved.rho), abs=1e-4)
 
 
+def test_the_committed_file_is_what_its_script_writes() -> None:
+    committed, solved = json.loads(SOLUTIONS.read_text()), solutions()
+    assert text(committed) == SOLUTIONS.read_text()
+    assert [(spec, list(of_graph)) for spec, of_graph in committed.items()] == [
+        (spec, [f"{budget:g}" for budget in (0.02, *BUDGETS)]) for spec in SIZES
+    ]
+    for spec, of_graph in solved.items():
+        for budget, solution in of_graph.items():
+            for name, value in solution.items():
+                assert committed[spec][budget][name] == pytest.approx(value, abs=1e-3), (spec, budget, name)
+
+
+def test_a_graph_is_solved_in_seconds() -> None:
+    solve(published_matchings("matcha:5"), 8, 0.5)  # imports the solver
+    start = time.process_time()  # other jobs may share the core
+    solve(published_matchings("matcha:3"), 16, 0.5)
+    assert time.process_time() - start < 5
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("spec", SIZES)
 def test_the_budget_is_kept_and_used(spec: str, budget: float) -> None:
@@ -279,6 +312,26 @@ def test_other_graphs_are_solved(spec: str) -> None:
 
 def test_one_worker_has_nothing_to_schedule() -> None:
     assert schedule("ring", 1, 0.5) == vanilla("ring", 1) == Schedule((), (), 0.0, 0.0)
+
+
+def test_rank_0_solves_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def differs_by_rank(spec: str, size: int, budget: float) -> Schedule:
+        asked.append((spec, size, budget))
+        found = solve(matcha_schedule.decomposition(spec, size), size, budget)
+        return Schedule(found.matchings, found.probabilities, found.alpha + len(asked), found.rho)
+
+    monkeypatch.setattr(matcha_schedule, "schedule", differs_by_rank)
+
+    def program(comm: Comm, pace: Pace | None) -> tuple[Schedule, float, int]:
+        return schedule_of_all("torus", 0.5, comm), comm.now(), comm.counters.bytes_sent
+
+    found = SimulatedRanks(6).run(program)
+    assert asked == [("torus", 6, 0.5)]
+    assert {one for one, _, _ in found} == {found[0][0]}
+    assert found[0][0].alpha == pytest.approx(1 + solve(found[0][0].matchings, 6, 0.5).alpha)
+    assert {(seconds, sent) for _, seconds, sent in found} == {(0.0, 0)}  # it belongs to no iteration
 
 
 def test_cvxpy_is_asked_for_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

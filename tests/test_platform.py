@@ -180,6 +180,20 @@ def test_workloads_are_as_large_as_their_layers() -> None:
         assert (WORKLOADS[name].num_params, WORKLOADS[name].flops_per_sample) == (params, operations), name
 
 
+def test_resnet20_is_counted_as_torch_counts_it() -> None:
+    from torch import randn
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from repro.tasks.models.resnet import ResNet20
+
+    model = ResNet20(10)
+    with FlopCounterMode(display=False) as counter:
+        model(randn(2, 3, 32, 32)).sum().backward()
+    workload = WORKLOADS["resnet20-cifar10"]
+    assert sum(p.numel() for p in model.parameters()) == workload.num_params
+    assert counter.get_total_flops() == 2 * workload.flops_per_sample
+
+
 def test_counting_layers_agrees_with_torch() -> None:
     from torch import nn, randn
     from torch.utils.flop_counter import FlopCounterMode

@@ -131,7 +131,18 @@ def test_every_field_counts() -> None:
 
 
 def test_fields_that_came_later_do_not_change_old_keys() -> None:
-    assert not {"platform", "delays", "timed_as"} & set(json.loads(RUN.to_json()))
+    fields = json.loads(RUN.to_json())
+    assert not {"platform", "delays", "timed_as"} & set(fields)
+    assert not {"warmup_epochs", "warmup_lr"} & set(fields["sgd"])
+
+
+def test_a_warm_up_counts_and_says_from_where() -> None:
+    warm = RUN.replace(sgd=Sgd(0.05, 0.9, warmup_epochs=1, warmup_lr=0.01))
+    assert warm.key != RUN.replace(sgd=Sgd(0.05, 0.9)).key
+    assert from_dict(json.loads(json.dumps(dataclasses.asdict(warm)))) == warm
+    for wrong in ({"warmup_epochs": 1}, {"warmup_lr": 0.1}, {"warmup_epochs": 0, "warmup_lr": 0.1}):
+        with pytest.raises(UserError, match="warmup"):
+            Sgd(0.05, **wrong)
 
 
 @pytest.mark.parametrize(

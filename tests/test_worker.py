@@ -298,6 +298,16 @@ def test_the_learning_rate_falls_at_its_milestones(digits: Task) -> None:
     assert rates == [0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.025, 0.025]
 
 
+def test_the_learning_rate_rises_during_the_warm_up(digits: Task) -> None:
+    sgd = Sgd(0.4, milestones=(0.75,), warmup_epochs=4 * 32 / 1437, warmup_lr=0.1)
+    worker = Worker(RUN.replace(epochs=8 * 32 / 1437, sgd=sgd), digits, 0)
+    rates = []
+    while worker.steps < worker.num_steps:
+        rates.append(worker.lr)
+        worker.gradient()
+    assert rates == pytest.approx([0.1, 0.175, 0.25, 0.325, 0.4, 0.4, 0.04, 0.04])
+
+
 def test_the_mean_loss_is_that_since_it_was_last_asked(digits: Task) -> None:
     worker = Worker(RUN, digits, 0)
     assert math.isnan(worker.mean_loss())

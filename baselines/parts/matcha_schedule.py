@@ -13,18 +13,21 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+import torch
 from scipy.optimize import minimize_scalar
 
 from baselines.parts.edge_colouring import Matching, edge_colouring
 from baselines.parts.topology import PUBLISHED, published_matchings, topology
 from repro.draws import generator
 from repro.errors import UserError
+from repro.worlds.comm import Comm
 
 SOLUTIONS = Path(__file__).with_name("matcha_schedules.json")
-"""`solve` of the published graphs at the budgets 0.1, 0.2, ..., 1, so that they need no cvxpy."""
+"""`solve` of the published graphs at the budgets 0.02, 0.1, 0.2, ..., 1, so that they need no cvxpy; `matcha_solutions`
+writes it."""
 
 DIGITS = 6
-"""Decimals kept of a solution: beyond them the solver's last digits might differ between two workers' machines."""
+"""Decimals kept of a solution: beyond them are the solver's tolerances."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,40 @@ def schedule(spec: str, size: int, budget: float) -> Schedule:
     Raises:
         UserError: there is no such topology, or it is not a published one and cvxpy is missing.
     """
-    graph = topology(spec, size)
-    matchings = published_matchings(spec) if spec.startswith(PUBLISHED) else edge_colouring(graph)
+    matchings = decomposition(spec, size)
     solution = _solutions().get(spec, {}).get(f"{budget:g}")
     if solution is None:
         return solve(matchings, size, budget)
     return Schedule(matchings, tuple(solution["probabilities"]), solution["alpha"], solution["rho"])
+
+
+def schedule_of_all(spec: str, budget: float, comm: Comm) -> Schedule:
+    """Return the `schedule` that rank 0 has, to all ranks, which must draw the same from it: solved for anew on another
+    machine it might differ. All ranks call this.
+
+    Raises:
+        UserError: as `schedule`.
+    """
+    matchings = decomposition(spec, comm.size)
+    solution = torch.zeros(len(matchings) + 2, dtype=torch.float64)
+    if comm.rank == 0:
+        found = schedule(spec, comm.size, budget)
+        solution = torch.tensor([*found.probabilities, found.alpha, found.rho], dtype=torch.float64)
+    with comm.off_the_clock():  # it belongs to no iteration
+        comm.broadcast(solution, 0)
+    *p, alpha, rho = solution.tolist()
+    return Schedule(matchings, tuple(p), alpha, rho)
+
+
+@lru_cache(maxsize=16)
+def decomposition(spec: str, size: int) -> tuple[Matching, ...]:
+    """Return the matchings of a topology: those of a published graph as published, else Misra and Gries's.
+
+    Raises:
+        UserError: there is no such topology.
+    """
+    graph = topology(spec, size)
+    return published_matchings(spec) if spec.startswith(PUBLISHED) else edge_colouring(graph)
 
 
 def solve(matchings: Sequence[Matching], size: int, budget: float) -> Schedule:

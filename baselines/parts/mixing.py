@@ -19,6 +19,20 @@ def metropolis_weights(graph: nx.Graph) -> np.ndarray:
     return weights
 
 
+def uniform_out_weights(graph: nx.DiGraph) -> np.ndarray:
+    """Return the column-stochastic matrix P of a directed graph in which every node deals out equal shares and keeps
+    one, shape (n, n).
+
+        P_ji = 1 / (1 + out-degree of i) on edges (i, j) and for j = i
+
+    Source: Assran et al. 2019, section 3.
+    """
+    weights = np.zeros((graph.number_of_nodes(),) * 2)
+    for i in graph:
+        weights[[i, *graph.successors(i)], i] = 1 / (1 + graph.out_degree[i])
+    return weights
+
+
 def spectral_gap_factor(weights: np.ndarray) -> float:
     """Return max(|lambda_2|, |lambda_n|) of a symmetric mixing matrix: without gradients the consensus distance falls
     at least by this factor a step. D-PSGD's rho is its square (Lian et al., 2017, assumption 1.3)."""

@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from baselines import ALGORITHMS
-from baselines.parts.topology import topology
+from baselines.parts.topology import graph_sequence, topology
 from repro.errors import UserError
 from repro.runs.spec import Run, check_types
 from repro.tasks import check_options
@@ -33,4 +33,5 @@ def check(run: Run) -> None:
     check_types(config_class, dict(run.config))
     config = config_class(**dict(run.config))
     if "topology" in known:
-        topology(config.topology, run.workers)
+        graphs = graph_sequence if run.algorithm == "sgp" else topology  # the others' are static and undirected
+        graphs(config.topology, run.workers)

@@ -15,6 +15,7 @@ from repro.report.plotdata import (
     FINALS,
     PARTS,
     STEP_TIME,
+    TIMES,
     Quantity,
     curve_data,
     final_data,
@@ -64,12 +65,14 @@ def write_figures(results: Path, papers: Mapping[str, Paper], library: Library) 
 
 
 def _draw_panel(folder: Path, panel: Panel, library: Library, look: Mapping[str, Look]) -> Iterator[Figure]:
-    points = {series.label: points_of(series, library) for series in panel.series}
-    for quantity, along in CURVES:
-        data = curve_data(points, quantity, along)
-        if data["estimate"].notna().any():
-            yield _draw_curves(folder, panel, quantity, along, data, look)
-    for quantity in FINALS:
+    timing = all(record.run.evaluations == 1 for series in panel.series for record in series.records)
+    if not timing:
+        points = {series.label: points_of(series, library) for series in panel.series}
+        for quantity, along in CURVES:
+            data = curve_data(points, quantity, along)
+            if data["estimate"].notna().any():
+                yield _draw_curves(folder, panel, quantity, along, data, look)
+    for quantity in TIMES if timing else FINALS:
         data = final_data(panel, library, quantity)
         if data["estimate"].notna().any():
             yield _draw_finals(folder, panel, quantity, data, look)
@@ -135,7 +138,7 @@ def _draw_finals(
         if quantity.log:
             axes.set_xscale("log")
 
-    at_end = "" if quantity is STEP_TIME else " at the end"
+    at_end = "" if quantity in TIMES else " at the end"
     caption = (
         f"{_sentence(quantity.words)}{at_end}. Symbols are means over seeds, lines their 90 % Student t "
         "intervals (one seed has none), ticks the single seeds."

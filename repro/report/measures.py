@@ -31,6 +31,7 @@ MEASURES = (
     Measure("epochs", "epochs", "", 1),
     Measure("clock_s", "clock", "s", 1),
     Measure("seconds_per_step", "time a step", "s", 4),
+    Measure("samples_per_s", "speed, all workers together", "samples/s", 1),
     Measure("bytes_sent_per_step", "sent by a worker a step", "B", 0),
     Measure("wait_share_percent", "time waiting", "%", 1),
 )
@@ -65,6 +66,7 @@ def summary(frames: Frames) -> "pd.DataFrame":
             "epochs": mean["epoch"],
             "clock_s": mean["clock_s"],
             "seconds_per_step": totals["clock_s"] / totals["steps"],
+            "samples_per_s": (workers["samples"] / workers["clock_s"]).groupby(workers["key"]).sum(),
             "bytes_sent_per_step": totals["bytes_sent"] / totals["steps"],
             "wait_share_percent": 100 * totals["wait_s"] / totals["clock_s"],
             "gradient_s": totals["gradient_s"] / count,

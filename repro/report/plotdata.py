@@ -36,6 +36,10 @@ CONSENSUS = Quantity(
 )  # fmt: skip
 STEP_TIME = Quantity("seconds_per_step", "step-time", "time of a step (s)", "time of one gradient step of a worker")
 
+THROUGHPUT = Quantity(
+    "samples_per_s", "throughput", "samples a second, all workers", "samples a second of all workers while all work"
+)  # fmt: skip
+
 EPOCHS = Quantity("epoch", "epochs", "epochs", "epochs (passes over the data by all workers together)")
 SECONDS = Quantity("clock_s", "seconds", "clock (s)", "time, evaluation apart")
 MEGABYTES = Quantity("megabytes_sent", "megabytes", "sent by a worker (MB)", "megabytes sent by a worker")
@@ -51,6 +55,8 @@ CURVES = (
     (CONSENSUS, EPOCHS),
 )
 FINALS = (TOP1, OBJECTIVE, STEP_TIME)
+TIMES = (STEP_TIME, THROUGHPUT)
+"""What is drawn of runs that are about time alone."""
 
 PARTS = {"gradient_s": "computing gradients", "wait_s": "waiting", "other_s": "other"}
 """What a worker's time goes to."""

@@ -121,6 +121,28 @@ CASES = (
     ),
     Case(
         SGP,
+        {"topology": "exponential-alternating"},
+        bytes_sent=lambda n, d: 4 * (d + 1) * (n > 1),
+        period=lambda n: len({sign * 2**k % n for k in range((n - 1).bit_length()) for sign in (1, -1)}) or 1,
+        limits=(ONE_WORKER,),
+    ),
+    *(
+        Case(
+            SGP,
+            {"topology": graph},
+            bytes_sent=bytes_sent,
+            limits=(
+                ONE_WORKER,
+                Limit("D-PSGD", other(DPSGD, topology=graph, order="adapt-then-combine"), tolerance=1e-6),
+            ),
+        )
+        for graph, bytes_sent in (
+            ("ring", lambda n, d: 4 * (d + 1) * min(2, n - 1)),
+            ("star", lambda n, d: 4 * (d + 1) * 2 * (n - 1) / n),  # shares differ between a node's neighbours
+        )
+    ),
+    Case(
+        SGP,
         {"warmup": "allreduce", "warmup_epochs": 1e6},
         bytes_sent=lambda n, d: 2 * (n - 1) / n * 4 * d,
         limits=(ONE_WORKER, LARGE_BATCH),

@@ -71,6 +71,33 @@ def test_a_sweep_is_one_curve_over_the_workers(results: Path) -> None:
     assert data["gradient_s"].tolist() == pytest.approx([0.006] * 3)
 
 
+def test_cells_that_say_different_places_are_compared_where_they_say(tmp_path: Path) -> None:
+    def delayed(delays: str | None) -> Cell:
+        def make(scale: str, seed: int, workers: int | None) -> Run:
+            return simulated(scale, seed, workers).replace(delays=delays, evaluations=1)
+
+        return Cell(f"slow-{delays or 'none'}", "Time", f"D-PSGD, {delays}", "table 1", make, ("slow",))
+
+    cells = delayed(None), delayed("slow:4@0")
+    for cell in cells:
+        for seed in (1, 2):
+            add(tmp_path, cell.recipe("laptop", seed, None), 90.0)
+
+    def equal(of: Evidence) -> Finding:
+        return at_most(ratio(*(seconds_per_step(of[cell.name]) for cell in cells)), 1.0)
+
+    claim = Claim("equal", "Equal.", "t", "text", tuple(c.name for c in cells), equal, worlds=("simulated",))
+    papers = {"toy": paper(cells=cells, claims=(claim,))}
+    library = read_library(tmp_path)
+    (judgement,) = [j for j in judge(library, papers).judgements if j.kind == "claim"]
+    assert (judgement.world, judgement.seeds, len(judgement.records)) == ("simulated (piz-daint)", (1, 2), 4)
+    names = [figure.name for figure in write_figures(tmp_path, papers, library)]
+    # of runs that are evaluated once, at their end, only times are drawn
+    assert names == [
+        f"slow-laptop-simulated-piz-daint-{what}" for what in ("final-step-time", "final-throughput", "time")
+    ]
+
+
 def test_worlds_and_platforms_are_not_mixed(results: Path) -> None:
     other = Place("simulated", "dgx-10gbe@0123456789ab")
     for place in (PLACE, other):
