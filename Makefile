@@ -17,7 +17,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo '  variables of reproduce-cifar: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder'
+	@echo '  variables of reproduce-cifar: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
 	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 
 setup: $(READY) ## install torch, MPI, Horovod and ReproSGD into .venv
@@ -47,7 +47,7 @@ lint: $(READY) ## check style and types
 reproduce-cifar: $(READY) ## reproduce the CIFAR-10 results (SCALE=smoke: 3 minutes, laptop: 30 minutes on 2 cores)
 	@$(REPRO) reproduce cifar $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
 		$(call option,--workers,$(NP)) $(call option,--cifar10-dir,$(CIFAR10_DIR)) \
-		$(call option,--results,$(RESULTS))
+		$(call option,--jobs,$(JOBS)) $(call option,--results,$(RESULTS))
 
 status: $(READY) ## say which runs are done and which are not
 	@$(REPRO) status $(call option,--results,$(RESULTS))

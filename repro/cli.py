@@ -41,17 +41,19 @@ Delays = Annotated[
 ]
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
+Jobs = Annotated[int | None, typer.Option(help="Simulated runs to make at once; by default one for each core.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
 RESULTS = Path("results")
 
 
 @app.command("list")
-def list_cells() -> None:
-    """List the papers, their cells, and what can be run under one name."""
+def list_cells(
+    names: Annotated[list[str] | None, typer.Argument(help="As for run; by default all papers.")] = None,
+) -> None:
+    """List the papers and their cells, group by group; a group's name runs all of its cells."""
     from repro.launch.show import cells_table
-    from repro.papers import PAPERS
 
-    cells_table(PAPERS.values())
+    cells_table(names or [])
 
 
 @app.command()
@@ -67,6 +69,7 @@ def run(
     timeout: Timeout = None,
     log_order: LogOrder = False,
     cifar10_dir: Cifar10Dir = None,
+    jobs: Jobs = None,
     results: Results = RESULTS,
     dry_run: DryRun = False,
 ) -> None:
@@ -74,7 +77,15 @@ def run(
     from repro.launch.campaign import campaign
 
     wanted = _wanted(names, scale, seeds, workers, change or [], world, platform, delays)
-    code = campaign(wanted, results, cifar10_dir=cifar10_dir, timeout_s=timeout, log_order=log_order, dry_run=dry_run)
+    code = campaign(
+        wanted,
+        results,
+        cifar10_dir=cifar10_dir,
+        timeout_s=timeout,
+        log_order=log_order,
+        jobs=jobs,
+        dry_run=dry_run,
+    )
     raise SystemExit(code)
 
 
@@ -89,6 +100,7 @@ def reproduce(
     delays: Delays = None,
     timeout: Timeout = None,
     cifar10_dir: Cifar10Dir = None,
+    jobs: Jobs = None,
     results: Results = RESULTS,
     dry_run: DryRun = False,
 ) -> None:
@@ -96,7 +108,7 @@ def reproduce(
     from repro.launch.campaign import campaign
 
     wanted = _wanted(names, scale, seeds, workers, [], world, platform, delays)
-    code = campaign(wanted, results, cifar10_dir=cifar10_dir, timeout_s=timeout, dry_run=dry_run)
+    code = campaign(wanted, results, cifar10_dir=cifar10_dir, timeout_s=timeout, jobs=jobs, dry_run=dry_run)
     if not dry_run:
         _report(results)
     raise SystemExit(code)
@@ -145,11 +157,17 @@ def report(results: Results = RESULTS) -> None:
 
 
 @app.command()
-def data(cifar10_dir: Cifar10Dir = None) -> None:
-    """Find, or download, CIFAR-10 and check every file."""
-    from repro.launch.campaign import find_cifar10
+def data(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets, e.g. cifar10 or imagenet.")] = None,
+    cifar10_dir: Cifar10Dir = None,
+) -> None:
+    """Find, or download, data sets and check them; without names, say where each is or how to get it."""
+    from repro.launch.data import tell_of_data
+    from repro.tasks.data.folders import DataFolders
 
-    print(find_cifar10(cifar10_dir))
+    if not names and cifar10_dir is not None:
+        names = ["cifar10"]
+    tell_of_data(names or [], DataFolders.from_environment(cifar10=cifar10_dir))
 
 
 @app.command()

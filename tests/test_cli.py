@@ -1,5 +1,6 @@
 """The command line: quick help, and one clear line for each bad input."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from repro import cli
 from repro.launch.local import RunFailed
 from repro.papers import PAPERS
+from repro.report.library import PUBLISHED
 from repro.runs.columns import SCHEMA_VERSION
 from repro.runs.spec import Run
 from repro.runs.store import Store
@@ -87,7 +89,22 @@ def test_list_names_every_cell_and_starts_nothing(repro: Repro) -> None:
     assert (code, errors) == (0, "")
     for paper in PAPERS.values():
         for cell in paper.cells:
-            assert f"{paper.key}.{cell.name}" in output
+            assert f"{paper.key}.{cell.name} " in output
+
+
+def test_list_shows_what_a_name_means_with_its_group_and_the_number_of_printed_values(repro: Repro) -> None:
+    code, output, errors = repro("list", "cifar", "demo.digits-swarm")
+    assert (code, errors) == (0, "")
+    lines = output.splitlines()
+    with (PUBLISHED / "swarmsgd.csv").open() as file:
+        printed = [row["cell"] for row in csv.DictReader(file)]
+    assert f", {len(printed)} published values)" in lines[0]
+    assert lines[1].split() == ["cifar", "published"]
+    cell = next(line.split() for line in lines if "swarmsgd.table1-cifar10-lbsgd " in line)
+    assert cell[1] == str(printed.count("table1-cifar10-lbsgd"))
+    assert "swarmsgd.scaling-sgp" not in output
+    assert lines[-3].startswith("demo: Demo (3 cells")
+    assert lines[-1].split()[:2] == ["demo.digits-swarm", "SwarmSGD,"]
 
 
 def test_status_tells_done_from_to_do(repro: Repro, tmp_path: Path) -> None:
@@ -101,7 +118,22 @@ def test_status_tells_done_from_to_do(repro: Repro, tmp_path: Path) -> None:
 def test_status_without_names_tells_of_every_cell(repro: Repro, tmp_path: Path) -> None:
     code, output, errors = repro("status", "--results", tmp_path)
     assert (code, errors) == (0, "")
-    assert len(output.splitlines()) == sum(len(paper.cells) for paper in PAPERS.values())
+    assert len(output.splitlines()) == sum(len(paper.cells) for paper in PAPERS.values()) + 1
+    assert output.splitlines()[-1].startswith("0 of ")
+
+
+def test_status_counts_the_runs_of_a_sweep(repro: Repro, tmp_path: Path) -> None:
+    cell = PAPERS["swarmsgd"].cell("scaling-sgp")
+    for seed, workers in ((1, 8), (2, 8), (2, 16), *((3, n) for n in cell.sweep)):
+        add_record(tmp_path, cell.recipe("smoke", seed, workers))
+    code, output, errors = repro("status", "scaling", "--scale", "smoke", "--seeds", 4, "--results", tmp_path)
+    assert (code, errors) == (0, "")
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in output.splitlines()}
+    assert (
+        lines["swarmsgd.scaling-sgp"] == "9/24 done: seed 1 1 of 6 done, seed 2 2 of 6 done, seed 3 done, seed 4 to do"
+    )
+    assert lines["swarmsgd.scaling-swarm"] == "0/24 done"
+    assert lines["9"] == "of 120 runs at scale smoke done"
 
 
 @pytest.mark.parametrize("command", ["run", "reproduce"])
@@ -181,6 +213,10 @@ BAD = {
     "no workers": ((*DPSGD, "--workers", "0"), ["workers", "0"]),
     "fewer than no workers": ((*DPSGD, "--workers", "-3"), ["workers", "-3"]),
     "workers in words": ((*DPSGD, "--workers", "four"), ["--workers"]),
+    "no jobs": ((*DPSGD, "--jobs", "0"), ["jobs", "0"]),
+    "data there is not": (("data", "mnist"), ["unknown data set 'mnist'", "cifar10, cifar100, imagenet"]),
+    "ImageNet that is not here": (("data", "imagenet"), ["ImageNet is not in", "IMAGENET_DIR"]),
+    "a name to list that means nothing": (("list", "nonsense"), ["unknown", "'nonsense'"]),
     "no seeds": (("run", "demo", "--seeds", "0"), ["seeds", "0"]),
     "an unknown flag": ((*DPSGD, "--nonsense"), ["--nonsense"]),
     "no name": (("run",), ["names"]),
@@ -245,6 +281,7 @@ def test_a_corrupted_cifar_file_is_named_before_anything_starts(repro: Repro, tm
         (data / name).write_bytes(b"not CIFAR-10")
     answer = repro("run", "cifar", "--scale", "smoke", "--cifar10-dir", tmp_path, "--results", tmp_path / "results")
     assert_one_line(answer, "data_batch_1", "damaged", "md5", MD5["data_batch_1"])
+    assert_one_line(repro("data", "--cifar10-dir", tmp_path), "data_batch_1", "damaged")
     assert not (tmp_path / "results").exists()
 
 
@@ -253,6 +290,42 @@ def test_a_folder_without_cifar_is_named(repro: Repro, tmp_path: Path) -> None:
         "run", "cifar", "--scale", "smoke", "--cifar10-dir", tmp_path / "nowhere", "--results", tmp_path / "results"
     )
     assert_one_line(answer, str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["task=imagenet"], ["ImageNet is not in", "IMAGENET_DIR"]),
+        (["task=cifar100"], ["CIFAR100_DIR", "holds neither cifar-100-python/"]),
+        (["task=logistic", "task_config.dataset=a9a"], ["a9a is not in", "LIBSVM_DIR"]),
+    ],
+)
+def test_data_that_is_missing_is_told_of_before_anything_starts(
+    repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[str], words: list[str]
+) -> None:
+    monkeypatch.setenv("CIFAR100_DIR", str(tmp_path))
+    monkeypatch.delenv("IMAGENET_DIR", raising=False)
+    monkeypatch.delenv("LIBSVM_DIR", raising=False)
+    options = [part for change in changes for part in ("--set", change)]
+    assert_one_line(repro(*DPSGD, *options, "--results", tmp_path / "results"), *words)
+    assert not (tmp_path / "results").exists()
+
+
+def test_several_jobs_shorten_the_estimate_of_simulated_runs_alone(
+    repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repro.launch.campaign.available_cores", lambda: 3)
+    arguments = ("run", "demo", "--scale", "smoke", "--seeds", 2, "--results", tmp_path, "--dry-run")
+
+    def last(*more: str) -> str:
+        _, output, _ = repro(*arguments, *more)
+        return output.splitlines()[-1].partition("6 to make: about ")[2]
+
+    one = float(last("--world", "simulated", "--jobs", "1").removesuffix(" s"))
+    assert last("--world", "simulated") == f"{one / 3:.0f} s, 3 at once"  # all take about the same
+    assert last("--world", "simulated", "--jobs", "9") == f"{one / 3:.0f} s, 3 at once"  # there are 3 cores
+    assert last("--world", "simulated", "--jobs", "2") == f"{one / 2:.0f} s, 2 at once"
+    assert "at once" not in last("--jobs", "3")
 
 
 @pytest.mark.parametrize("command", [["verdict"], ["run", "demo", "--dry-run"]])

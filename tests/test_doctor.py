@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from repro.launch import doctor, mpi_env
+from repro.tasks.data.sets import DATA_SETS
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def broken_mpirun(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) ->
 @pytest.mark.mpi
 @pytest.mark.horovod
 def test_all_that_set_up_installs_works_here() -> None:
-    of_the_machine = {"/dev/shm", "CIFAR-10", "GPU"}
+    of_the_machine = {"/dev/shm", "GPU", *(data.title for data in DATA_SETS.values())}
     checks = [check for check in doctor.examine() if check.name not in of_the_machine]
     assert len(checks) == 8
     assert [check for check in checks if not check.ok] == []
@@ -55,6 +56,24 @@ def test_hanging_ranks_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(doctor, "TIMEOUT_S", 0.2)
     check = next(check for check in doctor.examine() if check.name == "mpirun")
     assert "hung" in check.found
+
+
+def test_each_data_set_has_a_line_with_where_it_is_or_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for data in DATA_SETS.values():
+        monkeypatch.delenv(data.variable, raising=False)
+    monkeypatch.setenv("IMAGENET_DIR", str(tmp_path / "images"))
+    monkeypatch.setenv("CIFAR100_DIR", str(tmp_path))
+    monkeypatch.setattr(doctor, "_answer", lambda _: doctor.Problem("no ranks in this test", ""))
+    checks = {check.name: check for check in doctor.examine()}
+    assert checks["ImageNet"].found == f"in {tmp_path / 'images'}"
+    assert f"CIFAR100_DIR={tmp_path} holds neither" in checks["CIFAR-100"].found
+    for name, variable in (("CIFAR-10", "CIFAR10_DIR"), ("w8a", "LIBSVM_DIR")):
+        assert not checks[name].ok and not checks[name].required
+        assert variable in checks[name].fix
 
 
 @pytest.mark.parametrize("required", [True, False])

@@ -4,28 +4,16 @@ the same command goes on afterwards."""
 import os
 import signal
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from repro.launch.campaign import campaign
 from repro.launch.wanted import Wanted
 from repro.runs.store import Store
+from tests.under_way import LIMIT_S, REPRO, assert_nothing_looks_finished, running, still_running, training
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
-
-LIMIT_S = 90.0
-# the command `repro`, but every report of progress is a line, not one every quarter of a minute
-REPRO = [
-    sys.executable,
-    "-c",
-    "from repro.launch import display; display.LINE_EVERY_S = 0.0; from repro.cli import main; main()",
-]
 
 
 def arguments(results: Path, epochs: float) -> list[str]:
@@ -35,59 +23,12 @@ def arguments(results: Path, epochs: float) -> list[str]:
     ]  # fmt: skip
 
 
-@contextmanager
-def training(results: Path, epochs: float) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
-    """Start the command, wait until it is in the middle of training, and yield it with all it has started."""
-    command = subprocess.Popen(
-        [*REPRO, *arguments(results, epochs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    watchdog = threading.Timer(LIMIT_S, command.kill)  # reading a line has no time limit of its own
-    watchdog.start()
-    children: list[psutil.Process] = []
-    try:
-        assert command.stdout is not None
-        lines = []
-        for line in command.stdout:
-            lines.append(line)
-            if "%, loss" in line:
-                break
-        else:
-            pytest.fail("it ended before it trained:\n" + "".join(lines) + command.stderr.read())  # type: ignore[union-attr]
-        watchdog.cancel()
-        children = psutil.Process(command.pid).children(recursive=True)
-        yield command, children
-    finally:
-        watchdog.cancel()
-        command.kill()
-        for child in children:
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
-        command.communicate()
-
-
-def ranks(children: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that run Python, which mpirun does not."""
-    lines = [(child, child.cmdline()) for child in children]
-    return [child for child, line in lines if "repro.launch.rank" in line and "python" in Path(line[0]).name]
-
-
-def still_running(children: list[psutil.Process]) -> list[psutil.Process]:
-    _, alive = psutil.wait_procs(children, timeout=10)
-    return [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
-
-
-def assert_nothing_looks_finished(results: Path) -> None:
-    assert list(Store(results / "runs")) == []
-    assert list(results.glob("runs/[!.]*")) == []
-
-
 def test_kill_9_of_one_rank_ends_the_run_and_the_same_command_completes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     epochs = 40.0
-    with training(tmp_path, epochs) as (command, children):
-        both = ranks(children)
+    with training(arguments(tmp_path, epochs)) as (command, children):
+        both = running(children, "repro.launch.rank")
         assert len(both) == 2
         both[1].send_signal(signal.SIGKILL)
         output, errors = command.communicate(timeout=LIMIT_S)
@@ -115,8 +56,8 @@ def test_kill_9_of_one_rank_ends_the_run_and_the_same_command_completes_it(
 
 
 def test_ctrl_c_takes_the_ranks_along(tmp_path: Path) -> None:
-    with training(tmp_path, epochs=1e6) as (command, children):
-        assert len(ranks(children)) == 2
+    with training(arguments(tmp_path, epochs=1e6)) as (command, children):
+        assert len(running(children, "repro.launch.rank")) == 2
         os.kill(command.pid, signal.SIGINT)
         _, errors = command.communicate(timeout=LIMIT_S)
         alive = still_running(children)

@@ -1,12 +1,19 @@
-"""Makes the runs of a command one after the other, skipping what is done."""
+"""Makes the runs of a command, skipping what is done."""
 
+import asyncio
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from repro.errors import UserError
+from repro.launch.claim import claim
 from repro.launch.cost import Cost
+from repro.launch.crew import at_once, make_all, total_seconds
+from repro.launch.data import data_variables
 from repro.launch.display import display, duration
 from repro.launch.exits import EXIT_DEADLOCK
 from repro.launch.local import RunFailed, launch
+from repro.launch.mpi_env import available_cores
 from repro.launch.plan import PlannedRun, plan
 from repro.launch.variables import LOG_ORDER_VARIABLE, PLATFORM_VARIABLE, TIMEOUT_VARIABLE
 from repro.launch.wanted import Wanted
@@ -14,6 +21,7 @@ from repro.papers import PAPERS
 from repro.runs.place import Place
 from repro.runs.record import Record
 from repro.runs.store import Store
+from repro.tasks.data.folders import DataFolders
 
 
 def campaign(
@@ -23,70 +31,82 @@ def campaign(
     cifar10_dir: Path | None = None,
     timeout_s: float | None = None,
     log_order: bool = False,
+    jobs: int | None = None,
     dry_run: bool = False,
 ) -> int:
     """Make the runs that are wanted and have no record, and return the exit code.
 
-    A run that fails is told of and left; the others go on.
+    A run that fails is told of and left; the others go on. So is one that another command is making.
 
     Args:
+        cifar10_dir: wins over CIFAR10_DIR.
         timeout_s: MPI world: seconds without progress after which a run is given up.
         log_order: MPI world: put the order of one-sided operations into the record.
+        jobs: how many simulated runs to make at once; by default one for each core.
 
     Raises:
-        UserError: the names, options or data are not to be had; nothing has been started then.
+        UserError: the names, options or data are not to be had, and nothing has been started; or a run refused.
     """
     from repro.launch.check import check
 
+    cores = available_cores()
+    jobs = cores if jobs is None else jobs
+    if jobs < 1:
+        raise UserError(f"the number of jobs must be at least 1, not {jobs}")
     store = Store(results / "runs")
     runs = plan(wanted, list(PAPERS.values()), store, Cost(store), check)
     to_do = [planned for planned in runs if not planned.done]
-    _announce(runs, to_do, store)
+    _announce(runs, to_do, store, min(jobs, cores))
     if dry_run or not to_do:
         return 0
 
-    variables = {}
-    if any(planned.run.task == "cifar10" for planned in to_do):
-        variables["CIFAR10_DIR"] = str(find_cifar10(cifar10_dir))
+    folders = DataFolders.from_environment(cifar10=cifar10_dir)
+    variables = data_variables([planned.run for planned in to_do], folders)
     if wanted.platform_file is not None:
         variables[PLATFORM_VARIABLE] = str(wanted.platform_file)
     if timeout_s is not None:
         variables[TIMEOUT_VARIABLE] = str(timeout_s)
     if log_order:
         variables[LOG_ORDER_VARIABLE] = "1"
-    codes = []
-    with display(sum(planned.seconds for planned in to_do)) as shown:
-        for number, planned in enumerate(to_do, 1):
-            run = planned.run
-            shown.begin(f"{number}/{len(to_do)} {planned.label} n={run.workers} seed {run.seed}", planned.seconds)
+    codes = asyncio.run(_make(to_do, jobs, store, results / ".scratch", variables))
+    left = [planned for planned in to_do if not store.has(planned.run)]
+    if len(left) > len(codes):
+        print(f"{len(left) - len(codes)} of {len(to_do)} runs are being made by another command", file=sys.stderr)
+    if codes:
+        print(f"{len(codes)} of {len(to_do)} runs failed; the same command makes them again", file=sys.stderr)
+    if EXIT_DEADLOCK in codes:
+        return EXIT_DEADLOCK
+    return 1 if left else 0
+
+
+async def _make(
+    to_do: list[PlannedRun], jobs: int, store: Store, scratch: Path, variables: Mapping[str, str]
+) -> list[int]:
+    """Make the runs, and return the exit codes of those that failed."""
+    codes: list[int] = []
+
+    async def make(planned: PlannedRun) -> None:
+        run = planned.run
+        with claim(run, store, scratch) as spec:
+            if spec is None:
+                return
+            number = f"{numbers[planned]}/{len(to_do)}"
+            row = shown.begin(f"{number} {planned.label} n={run.workers} seed {run.seed}", planned.seconds)
             try:
-                launch(run, store, results / ".scratch", shown.update, variables)
+                await launch(run, store, spec, row.update, variables)
             except RunFailed as error:
                 codes.append(error.code)
-                shown.fail(str(error))
+                row.fail(str(error))
             else:
-                record = store.get(run)
-                shown.end(_summary(record))
-    if not codes:
-        return 0
-    print(f"{len(codes)} of {len(to_do)} runs failed; the same command makes them again", file=sys.stderr)
-    return EXIT_DEADLOCK if EXIT_DEADLOCK in codes else 1
+                row.end(_summary(store.get(run)))
+
+    numbers = {planned: number for number, planned in enumerate(to_do, 1)}
+    with display(sum(planned.seconds for planned in to_do)) as shown:
+        await make_all(to_do, jobs, make)
+    return codes
 
 
-def find_cifar10(folder: Path | None) -> Path:
-    """Return the folder of CIFAR-10, downloaded if need be, every file checked.
-
-    Raises:
-        UserError: it cannot be had.
-    """
-    from repro.tasks.data.cifar10 import locate
-    from repro.tasks.data.folders import DataFolders
-
-    folders = DataFolders.from_environment()
-    return locate(folder.expanduser() if folder else folders.cifar10, folders.cache, progress=_downloading).resolve()
-
-
-def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], store: Store) -> None:
+def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], store: Store, jobs: int) -> None:
     done = len(runs) - len(to_do)
     labels: dict[tuple[str, int], list[PlannedRun]] = {}
     for planned in runs:
@@ -95,12 +115,13 @@ def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], store: Store) -> 
         first = members[0].run
         seeds = ",".join(str(m.run.seed) for m in members)
         left = [m for m in members if not m.done]
-        note = f"about {duration(sum(m.seconds for m in left))}" if left else "done"
+        note = f"about {duration(total_seconds(left, jobs))}" if left else "done"
         where = "" if first.world == "mpi" else f", {Place.of(first)}"
         what = f"{first.task:<9} n={first.workers:<3} {first.epochs:g} epochs{where}"
         print(f"  {label:<28} {what}, seeds {seeds}: {note}")
-    total = duration(sum(planned.seconds for planned in to_do))
-    print(f"{len(runs)} runs at scale {runs[0].run.scale}, {done} done, {len(to_do)} to make: about {total}")
+    total = duration(total_seconds(to_do, jobs))
+    together = f", {jobs} at once" if any(at_once(planned, jobs) > 1 for planned in to_do) else ""
+    print(f"{len(runs)} runs at scale {runs[0].run.scale}, {done} done, {len(to_do)} to make: about {total}{together}")
     if done:
         made = {
             (p["cpu"], (p["git_commit"] or "unknown")[:9])
@@ -118,8 +139,3 @@ def _summary(record: Record) -> str:
     if record.run.world == "simulated":
         took += f"; {record.final('clock_s'):.4g} s of virtual time"
     return f"{quality}, {took}"
-
-
-def _downloading(so_far: int, total: int) -> None:
-    end = "\n" if so_far == total else "\r"
-    print(f"CIFAR-10: {so_far / 1e6:.0f} of {total / 1e6:.0f} MB", end=end, file=sys.stderr)

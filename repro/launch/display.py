@@ -5,8 +5,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from repro.launch.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 LINE_EVERY_S = 15.0
 
@@ -19,11 +24,15 @@ def duration(seconds: float) -> str:
 
 
 class Display(ABC):
-    """Told of each run's begin, progress and end."""
+    """Told of each run's begin; several may be under way."""
 
     @abstractmethod
-    def begin(self, title: str, seconds: float) -> None:
+    def begin(self, title: str, seconds: float) -> "Shown":
         """A run starts that should take about `seconds`."""
+
+
+class Shown(ABC):
+    """Told of one run's progress and end."""
 
     @abstractmethod
     def update(self, progress: Progress) -> None:
@@ -40,7 +49,11 @@ class Display(ABC):
 
 @contextmanager
 def display(total_seconds: float) -> Iterator[Display]:
-    """Return the display that fits standard output."""
+    """Return the display that fits standard output.
+
+    Args:
+        total_seconds: of all runs, each counted alone.
+    """
     if not sys.stdout.isatty():
         yield Lines()
         return
@@ -55,11 +68,18 @@ def display(total_seconds: float) -> Iterator[Display]:
 
 
 class Lines(Display):
-    """Plain lines, one every quarter of a minute, for logs."""
+    """Plain lines, one every quarter of a minute for each run, for logs."""
 
-    def begin(self, title: str, seconds: float) -> None:
-        self._title, self._last = title, time.monotonic()
+    def begin(self, title: str, seconds: float) -> "ShownAsLines":
         print(f"{title}: about {duration(seconds)}", flush=True)
+        return ShownAsLines(title)
+
+
+class ShownAsLines(Shown):
+    """A run's lines, each with its title."""
+
+    def __init__(self, title: str) -> None:
+        self._title, self._last = title, time.monotonic()
 
     def update(self, progress: Progress) -> None:
         if time.monotonic() - self._last >= LINE_EVERY_S:
@@ -75,23 +95,29 @@ class Lines(Display):
 
 
 class Terminal(Display):
-    """One bar for the campaign, weighted by the runs' expected seconds, and one for the run."""
+    """One bar for the campaign, weighted by the runs' expected seconds, and one for each run under way."""
 
-    def __init__(self, bars: "Bars", total_seconds: float) -> None:  # type: ignore[name-defined]  # noqa: F821
+    def __init__(self, bars: "Bars", total_seconds: float) -> None:
         self._bars = bars
         self._all = bars.add_task("all runs", total=total_seconds)
-        self._before = 0.0
-        self._run = None
 
-    def begin(self, title: str, seconds: float) -> None:
-        self._title, self._seconds = title, seconds
-        self._run = self._bars.add_task(title, total=1.0)
+    def begin(self, title: str, seconds: float) -> "ShownAsBar":
+        return ShownAsBar(self._bars, self._all, title, seconds)
+
+
+class ShownAsBar(Shown):
+    """A run's bar, and its part of the bar for all."""
+
+    def __init__(self, bars: "Bars", all_runs: "TaskID", title: str, seconds: float) -> None:
+        self._bars, self._all, self._title, self._seconds = bars, all_runs, title, seconds
+        self._share = 0.0
+        self._own = bars.add_task(title, total=1.0)
 
     def update(self, progress: Progress) -> None:
         share = progress.steps / progress.num_steps
         what = "evaluating" if share == 1 else f"loss {progress.loss:.3f}"
-        self._bars.update(self._run, completed=share, description=f"{self._title}  {what}")
-        self._bars.update(self._all, completed=self._before + share * self._seconds)
+        self._bars.update(self._own, completed=share, description=f"{self._title}  {what}")
+        self._advance_to(share)
 
     def end(self, summary: str) -> None:
         self._over(f"{self._title}: {summary}")
@@ -101,6 +127,9 @@ class Terminal(Display):
 
     def _over(self, message: str) -> None:
         self._bars.console.print(message, highlight=False, markup=False)
-        self._bars.remove_task(self._run)
-        self._before += self._seconds
-        self._bars.update(self._all, completed=self._before)
+        self._bars.remove_task(self._own)
+        self._advance_to(1.0)
+
+    def _advance_to(self, share: float) -> None:
+        self._bars.advance(self._all, (share - self._share) * self._seconds)
+        self._share = share

@@ -12,6 +12,8 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.launch import mpi_env
+from repro.tasks.data.folders import DataFolders
+from repro.tasks.data.sets import DATA_SETS, DataSet
 
 RANKS = 4
 TIMEOUT_S = 120.0  # four ranks that import torch from a cold disk
@@ -72,7 +74,7 @@ def _outcomes() -> Iterator[Check]:
         ("one-sided windows", _windows, True),
         ("shared windows", _shared_windows, True),
         ("/dev/shm", _shared_memory, True),
-        ("CIFAR-10", _cifar10, False),
+        *((data.title, functools.partial(_data, data), False) for data in DATA_SETS.values()),
         ("GPU", _gpu, False),
     ]
     for name, look, required in looks:
@@ -159,20 +161,13 @@ def _shared_memory() -> str:
     return f"{free >> 20} MB free"
 
 
-def _cifar10() -> str:
-    fix = "set CIFAR10_DIR to the folder with cifar-10-batches-py/, or let `make reproduce-cifar` download it"
+def _data(data: DataSet) -> str:
     try:
-        from repro.tasks.data.cifar10 import find
-        from repro.tasks.data.folders import DataFolders
+        folder = data.find(DataFolders.from_environment())
     except ImportError as error:
         raise Problem(f"cannot look for it: {error}", SET_UP_AGAIN) from None
-    folders = DataFolders.from_environment()
-    try:
-        folder = find(folders.cifar10, folders.cache)
-    except UserError as error:
-        raise Problem(str(error), fix) from None
     if folder is None:
-        raise Problem(f"neither CIFAR10_DIR is set nor is it in {folders.cache}/", fix)
+        raise Problem("not here", data.how)
     return f"in {folder}"
 
 

@@ -1,12 +1,14 @@
 """Starts runs on this machine."""
 
+import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from repro.runs.spec import Run
 from repro.runs.store import Store
 
 TAIL_LINES = 40
+LONGEST_LINE = 1 << 24
+"""Bytes; asyncio wants a limit."""
 
 
 class RunFailed(Exception):
@@ -27,25 +31,26 @@ class RunFailed(Exception):
         self.code = code
 
 
-def launch(
+async def launch(
     run: Run,
     store: Store,
-    scratch: Path,
+    spec: Path,
     on_progress: Callable[[Progress], None],
     variables: Mapping[str, str],
 ) -> None:
     """Run `run` in its world, MPI ranks or one process, and return when its record is in `store`.
 
+    Whatever ends this early, a cancellation too, first ends the processes.
+
     Args:
-        scratch: folder for the spec and the log of the run; both are removed when it has finished.
+        spec: file to write the run's spec to; its log is beside it, and removed when the run has finished.
         variables: environment variables for the ranks, beside those that MPI needs.
 
     Raises:
         RunFailed: it ended without a record.
         UserError: the ranks refused the run's options.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    spec, log = scratch / f"{run.folder}.json", scratch / f"{run.folder}.log"
+    log = spec.with_suffix(".log")
     spec.write_text(json.dumps(asdict(run)))
     if run.world == "simulated":
         argv = [sys.executable, "-m", "repro.launch.simulate", str(spec), str(store.root)]
@@ -55,24 +60,23 @@ def launch(
         child = os.environ | environment(run.workers, available_cores()) | dict(variables)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     # a session of its own, so that mpirun and its ranks can be ended together
-    process = subprocess.Popen(
-        argv, env=child, text=True, errors="replace", start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        *argv, env=child, start_new_session=True, stdout=PIPE, stderr=STDOUT, limit=LONGEST_LINE
+    )
     assert process.stdout is not None
     try:
         with log.open("w", encoding="utf-8") as copy:
-            for line in process.stdout:
+            async for content in process.stdout:
+                line = content.decode(errors="replace")
                 if progress := parse(line):
                     on_progress(progress)
                 else:
                     tail.append(line.rstrip())
                     copy.write(line)
-        code = process.wait()
+        code = await process.wait()
     finally:
-        _end(process)
+        await _end(process)
     if code == 0 and store.has(run):
-        spec.unlink()
         log.unlink()
         return
     refused = [line.partition(": ")[2] for line in tail if line.startswith("rank ")]
@@ -83,13 +87,11 @@ def launch(
     raise RunFailed(code, message)
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+async def _end(process: Process) -> None:
     """End the process and its ranks, if they still run: first asked, then killed."""
     for how, grace_s in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        if process.poll() is not None:
+        if process.returncode is not None:
             return
-        os.killpg(process.pid, how)
-        try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            continue
+        with suppress(ProcessLookupError, TimeoutError):  # it may end by itself just now
+            os.killpg(process.pid, how)
+            await asyncio.wait_for(process.wait(), grace_s)

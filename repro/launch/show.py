@@ -1,32 +1,69 @@
 """Tables of what there is to run and what has been run."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from repro.launch.wanted import Wanted, cells_of
 from repro.papers import PAPERS
-from repro.papers.paper import Paper
+from repro.papers.paper import Cell, Paper
+from repro.runs.spec import Run
 from repro.runs.store import Store
 
 
-def cells_table(papers: Iterable[Paper]) -> None:
-    """Print every cell of every paper with the groups it belongs to."""
-    for paper in papers:
-        print(f"{paper.key}: {paper.title} ({len(paper.cells)} cells, {len(paper.claims)} claims)")
-        for cell in paper.cells:
-            print(f"  {paper.key}.{cell.name:<24} {cell.title} [{', '.join(cell.groups)}]")
+def cells_table(names: Sequence[str]) -> None:
+    """Print the cells that `names` mean, all for none: a table for each paper, in its groups, with the number of
+    published values of each cell.
+
+    Raises:
+        UserError: a name means nothing.
+    """
+    from repro.report.library import PUBLISHED
+    from repro.report.published import read_published
+
+    published = read_published(PUBLISHED)
+    values = Counter((value.paper, value.cell) for value in published)
+    values_of_paper = Counter(value.paper for value in published)
+    chosen = cells_of(names, list(PAPERS.values()))
+    width = max(len(_name(paper, cell)) for paper, cell in chosen)
+    for key, members in groupby(chosen, key=lambda pair: pair[0].key):
+        paper = PAPERS[key]
+        counts = f"{len(paper.cells)} cells, {len(paper.claims)} claims, {values_of_paper[key]} published values"
+        print(f"{key}: {paper.title} ({counts})")
+        for group, cells in groupby(members, key=lambda pair: ", ".join(pair[1].groups)):
+            print(f"  {group:<{width + 2}}  published")
+            for _, cell in cells:
+                print(f"    {_name(paper, cell):<{width}}  {values[key, cell.name] or '':>9}  {cell.title}")
 
 
 def status_table(wanted: Wanted, results: Path) -> None:
-    """Print for each of the cells which of the wanted runs have a record.
+    """Print for each of the cells how many of the wanted runs have a record, and of which seeds where only some have.
 
     Raises:
         UserError: a name means nothing.
     """
     store = Store(results / "runs")
-    for paper, cell in cells_of(wanted.names, list(PAPERS.values())):
+    chosen = cells_of(wanted.names, list(PAPERS.values()))
+    width = max(len(_name(paper, cell)) for paper, cell in chosen)
+    done: dict[Run, bool] = {}  # cells may share runs
+    for paper, cell in chosen:
         make = wanted.run_maker(paper)
-        seeds = range(1, wanted.seeds + 1)
-        marks = ["done" if all(map(store.has, make(cell, seed))) else "to do" for seed in seeds]
-        told = ", ".join(f"seed {seed} {mark}" for seed, mark in zip(seeds, marks, strict=True))
-        print(f"{cell.name:<26} {wanted.scale:<7} {marks.count('done')}/{wanted.seeds} done: {told}")
+        seeds = {seed: make(cell, seed) for seed in range(1, wanted.seeds + 1)}
+        runs = [run for members in seeds.values() for run in members]
+        done |= {run: store.has(run) for run in runs}
+        have = sum(done[run] for run in runs)
+        told = ", ".join(f"seed {seed} {_mark([done[run] for run in members])}" for seed, members in seeds.items())
+        note = f": {told}" if 0 < have < len(runs) else ""
+        print(f"{_name(paper, cell):<{width}}  {f'{have}/{len(runs)}':>7} done{note}")
+    print(f"{sum(done.values())} of {len(done)} runs at scale {wanted.scale} done")
+
+
+def _name(paper: Paper, cell: Cell) -> str:
+    return f"{paper.key}.{cell.name}"
+
+
+def _mark(done: Sequence[bool]) -> str:
+    if all(done):
+        return "done"
+    return f"{sum(done)} of {len(done)} done" if any(done) else "to do"

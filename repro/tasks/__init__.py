@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from repro.errors import UserError
 from repro.tasks.data.folders import DataFolders
+from repro.tasks.data.sets import DATA_SETS
 
 if TYPE_CHECKING:
     from repro.tasks.task import Task
+
+CifarModel = Literal["resnet20", "small", "resnet18", "resnet50cifar", "vgg16", "wrn28-10"]
 
 
 def _cifar10(
     folders: DataFolders,
     seed: int,
     *,
-    model: Literal["resnet20", "small", "resnet50cifar", "wrn28-10"] = "resnet20",
+    model: CifarModel = "resnet20",
     augment: bool = True,
     num_train: int = 50_000,
     num_test: int = 10_000,
@@ -30,7 +33,7 @@ def _cifar100(
     folders: DataFolders,
     seed: int,
     *,
-    model: Literal["resnet20", "small", "resnet50cifar", "wrn28-10"] = "wrn28-10",
+    model: CifarModel = "wrn28-10",
     augment: bool = True,
     num_train: int = 50_000,
     num_test: int = 10_000,
@@ -127,6 +130,12 @@ def workload_name(name: str, options: Mapping[str, Any]) -> str:
     variant = option(name, options, "model") or option(name, options, "dataset")
     workload = f"{name}/{variant}" if variant else name
     return _NAMED.get(workload, workload)
+
+
+def data_set_of(name: str, options: Mapping[str, Any]) -> str | None:
+    """Return the name in `DATA_SETS` of what the task `name` reads; None where it needs nothing from outside."""
+    data = option(name, options, "dataset") or name
+    return data if data in DATA_SETS else None
 
 
 def option(name: str, options: Mapping[str, Any], wanted: str) -> Any:

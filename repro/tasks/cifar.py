@@ -13,16 +13,20 @@ from repro.tasks.data.channels import Channels
 from repro.tasks.data.cifar import CifarData
 from repro.tasks.evaluation import add_sums, classification_sums, evaluation_mode, even_chunks, has_buffers
 from repro.tasks.models.resnet import ResNet20
+from repro.tasks.models.resnet18_cifar import ResNet18Cifar
 from repro.tasks.models.resnet50_cifar import ResNet50Cifar
 from repro.tasks.models.seeded import seeded
 from repro.tasks.models.small import SmallNet
+from repro.tasks.models.vgg import Vgg16
 from repro.tasks.models.wide_resnet import WideResNet
 from repro.tasks.task import Batch, Task, TestSums
 
 MODELS: dict[str, Callable[[int], nn.Module]] = {
     "resnet20": ResNet20,
     "small": SmallNet,
+    "resnet18": ResNet18Cifar,
     "resnet50cifar": ResNet50Cifar,
+    "vgg16": Vgg16,
     "wrn28-10": WideResNet,
 }
 """By name, what makes the model from the number of classes."""

@@ -131,7 +131,7 @@ def test_the_environment_names_the_folder(monkeypatch: pytest.MonkeyPatch) -> No
 # -- the task
 
 
-@pytest.mark.parametrize("model", ["small", "resnet20", "resnet50cifar"])
+@pytest.mark.parametrize("model", ["small", "resnet20", "resnet18", "resnet50cifar", "vgg16"])
 def test_a_model_has_a_hundred_outputs_and_a_gradient(folder: Path, model: str) -> None:
     options = {"model": model, "num_train": 6, "num_test": 4}
     task = make_task("cifar100", options, 0, DataFolders(cifar100=folder))
@@ -166,8 +166,8 @@ def test_every_model_can_be_asked_for_and_has_a_cost(name: str) -> None:
     for model in MODELS:
         check_options(name, {"model": model})
         assert SAMPLES_PER_CORE_S[name, model] > 0
-    with pytest.raises(UserError, match="is not one of resnet20, small, resnet50cifar, wrn28-10"):
-        check_options(name, {"model": "resnet18"})
+    with pytest.raises(UserError, match="is not one of resnet20, small, resnet18, resnet50cifar, vgg16, wrn28-10"):
+        check_options(name, {"model": "resnet50"})
 
 
 def test_the_wide_resnet_has_the_name_that_the_platforms_give_it() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from repro.errors import UserError
-from repro.tasks import TASKS, check_options, make_task
+from repro.tasks import TASKS, check_options, data_set_of, make_task
 from repro.tasks.cifar import MODELS
 from repro.tasks.data.binary import SHAPES
 
@@ -34,6 +34,12 @@ def test_every_model_and_set_can_be_asked_for() -> None:
         check_options("cifar10", {"model": model})
     for dataset in SHAPES:
         check_options("logistic", {"dataset": dataset})
+        assert data_set_of("logistic", {"dataset": dataset}) == dataset
+
+
+def test_a_task_says_which_data_it_reads() -> None:
+    assert [data_set_of(name, {}) for name in TASKS] == ["cifar10", "cifar100", None, "imagenet", None, None]
+    assert list(TASKS) == ["cifar10", "cifar100", "digits", "imagenet", "logistic", "quadratic"]
 
 
 @pytest.mark.parametrize(

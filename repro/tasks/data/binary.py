@@ -1,5 +1,7 @@
 """Binary classification sets: LIBSVM's, and one made here."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,29 +26,39 @@ def synthetic(num_samples: int = 2000, num_features: int = 20) -> tuple[Tensor, 
     return torch.from_numpy(features).float(), torch.from_numpy(labels).float()
 
 
+def place(folders: DataFolders) -> Path:
+    """Return where LIBSVM's files are looked for: LIBSVM_DIR where that is set, else `libsvm/` in the cache."""
+    return folders.libsvm or folders.cache / "libsvm"
+
+
+def find(name: str, folders: DataFolders) -> Path | None:
+    """Return the file of a set, plain or .bz2, or None where there is none."""
+    folder = place(folders)
+    return next((path for path in (folder / name, folder / f"{name}.bz2") if path.is_file()), None)
+
+
 def load(name: str, folders: DataFolders, shapes: dict[str, tuple[int, int]] = SHAPES) -> tuple[Tensor, Tensor]:
     """Return features, shape (N, d), and labels -1 or +1, shape (N,), float32, of a LIBSVM file.
-
-    The file, plain or .bz2, is looked for in LIBSVM_DIR where that is set, else in `libsvm/` in the cache.
 
     Raises:
         UserError: it is not there, not in LIBSVM's format, or not the set of that name.
     """
     from sklearn.datasets import load_svmlight_file
 
-    place = folders.libsvm or folders.cache / "libsvm"
-    paths = [path for path in (place / name, place / f"{name}.bz2") if path.is_file()]
-    if not paths:
-        raise UserError(f"{name} is not in {place}/: get it from LIBSVM's page and set LIBSVM_DIR to its folder")
+    path = find(name, folders)
+    if path is None:
+        raise UserError(
+            f"{name} is not in {place(folders)}/: get it from LIBSVM's page and set LIBSVM_DIR to its folder"
+        )
     samples, width = shapes[name]
     try:
-        matrix, targets = load_svmlight_file(str(paths[0]), n_features=width)
+        matrix, targets = load_svmlight_file(str(path), n_features=width)
     except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{paths[0]} is not {name} in LIBSVM's format: {error}") from None
+        raise UserError(f"{path} is not {name} in LIBSVM's format: {error}") from None
     if matrix.shape[0] != samples:
-        raise UserError(f"{paths[0]} is not {name}: {matrix.shape[0]} samples, not {samples}")
+        raise UserError(f"{path} is not {name}: {matrix.shape[0]} samples, not {samples}")
     classes = np.unique(targets)
     if len(classes) != 2:
-        raise UserError(f"{paths[0]} is not {name}: {len(classes)} classes, not 2")
+        raise UserError(f"{path} is not {name}: {len(classes)} classes, not 2")
     labels = np.where(targets == classes[1], 1.0, -1.0)
     return torch.from_numpy(matrix.toarray()).float(), torch.from_numpy(labels).float()

@@ -21,11 +21,11 @@ class DataFolders:
     imagenet: Path | None = None
 
     @classmethod
-    def from_environment(cls) -> "DataFolders":
+    def from_environment(cls, *, cifar10: Path | None = None) -> "DataFolders":
         """Return the folders that the environment variables CIFAR10_DIR, CIFAR100_DIR, IMAGENET_DIR and LIBSVM_DIR
-        name."""
+        name; `cifar10` wins over the first."""
         return cls(
-            cifar10=_path("CIFAR10_DIR"),
+            cifar10=cifar10.expanduser() if cifar10 else _path("CIFAR10_DIR"),
             cifar100=_path("CIFAR100_DIR"),
             imagenet=_path("IMAGENET_DIR"),
             libsvm=_path("LIBSVM_DIR"),

@@ -69,26 +69,49 @@ class ImageNetData:
     test: Images
 
 
+def place(folders: DataFolders) -> Path:
+    """Return where ImageNet is looked for: IMAGENET_DIR where that is set, else `imagenet/` in the cache."""
+    return folders.imagenet or folders.cache / "imagenet"
+
+
+def find(folders: DataFolders) -> Path | None:
+    """Return the folder that holds a training set, whatever is in it, or None where there is none.
+
+    Raises:
+        UserError: IMAGENET_DIR does not hold one.
+    """
+    folder = place(folders)
+    if _shards(folder, "train") or (folder / "train").is_dir():
+        return folder
+    if folders.imagenet is not None:
+        raise _missing(folder)
+    return None
+
+
 def load_from(folders: DataFolders) -> ImageNetData:
     """Return where the images lie; none is decoded yet.
 
-    They are looked for in IMAGENET_DIR where that is set, else in `imagenet/` in the cache: as train/<wnid>/*.JPEG and
-    val/<wnid>/*.JPEG, or as webdataset's tar files, in train/ and val/ or named so.
+    They are expected as train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, or as webdataset's tar files, in train/ and val/ or
+    named so.
 
     Raises:
         UserError: they are not there, or a tar file is damaged or none of webdataset's.
     """
-    place = folders.imagenet or folders.cache / "imagenet"
-    shards = {split: _shards(place, split) for split in ("train", "val")}
+    folder = find(folders)
+    if folder is None:
+        raise _missing(place(folders))
+    shards = {split: _shards(folder, split) for split in ("train", "val")}
     if shards["train"]:
-        train, test = (_arrange(_in_shards(shards[split]), place, split) for split in ("train", "val"))
+        train, test = (_arrange(_in_shards(shards[split]), folder, split) for split in ("train", "val"))
         return ImageNetData(train, test)
-    if not (place / "train").is_dir():
-        what = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, or webdataset's tar files"
-        raise UserError(f"ImageNet is not in {place}/: set IMAGENET_DIR to the folder with {what}")
-    classes = {name: label for label, name in enumerate(_subfolders(place / "train"))}
-    train, test = (_arrange(_in_folders(place / split, classes), place, split) for split in ("train", "val"))
+    classes = {name: label for label, name in enumerate(_subfolders(folder / "train"))}
+    train, test = (_arrange(_in_folders(folder / split, classes), folder, split) for split in ("train", "val"))
     return ImageNetData(train, test)
+
+
+def _missing(folder: Path) -> UserError:
+    what = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, or webdataset's tar files"
+    return UserError(f"ImageNet is not in {folder}/: set IMAGENET_DIR to the folder with {what}")
 
 
 def _shards(place: Path, split: str) -> list[Path]:
