@@ -13,11 +13,11 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor demo test bench lint reproduce-cifar status verdict report clean-runs
+.PHONY: help setup doctor demo test bench lint status verdict report clean-runs
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo '  variables of reproduce-cifar: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo '  variables of reproduce-*: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
 	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 
 setup: $(READY) ## install torch, MPI, Horovod and ReproSGD into .venv
@@ -44,8 +44,8 @@ lint: $(READY) ## check style and types
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
 
-reproduce-cifar: $(READY) ## reproduce the CIFAR-10 results (SCALE=smoke: 3 minutes, laptop: 30 minutes on 2 cores)
-	@$(REPRO) reproduce cifar $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
+reproduce-%: $(READY) ## reproduce a group or a paper: cifar (30 minutes on 2 cores), swarmsgd, sgp, matcha, ...
+	@$(REPRO) reproduce $* $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
 		$(call option,--workers,$(NP)) $(call option,--cifar10-dir,$(CIFAR10_DIR)) \
 		$(call option,--jobs,$(JOBS)) $(call option,--results,$(RESULTS))
 

@@ -206,8 +206,8 @@ SWARM = ("run", "demo.digits-swarm", "--scale", "smoke", "--seeds", "1")
 LARGEBATCH = ("run", "demo.digits-largebatch", "--scale", "smoke", "--seeds", "1")
 
 BAD = {
-    "an unknown group": (("run", "nonsense"), ["unknown", "'nonsense'", "demo", "swarmsgd.table1-cifar10-swarm"]),
-    "an unknown cell": (("run", "demo.nonsense"), ["unknown", "'demo.nonsense'"]),
+    "an unknown group": (("run", "nonsense"), ["unknown", "'nonsense'", "demo", "swarmsgd", "repro list"]),
+    "an unknown cell": (("run", "demo.digits-dpsg"), ["unknown", "'demo.digits-dpsg'", "demo.digits-dpsgd"]),
     "an unknown cell for status": (("status", "nonsense"), ["unknown", "'nonsense'"]),
     "an unknown scale": (("run", "demo", "--scale", "huge"), ["unknown scale 'huge'", "smoke, laptop, paper"]),
     "no workers": ((*DPSGD, "--workers", "0"), ["workers", "0"]),

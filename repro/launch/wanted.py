@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from repro.errors import UserError
@@ -91,8 +92,11 @@ def cells_of(names: Sequence[str], papers: Sequence[Paper]) -> list[tuple[Paper,
         }
         if not found:
             groups = sorted({group for _, cell in by_name.values() for group in cell.groups})
+            near = get_close_matches(name, by_name, n=3)
             raise UserError(
-                f"unknown cell, paper or group {name!r}; groups: {', '.join(groups)}; cells: {', '.join(by_name)}"
+                f"unknown cell, paper or group {name!r}; papers: {', '.join(paper.key for paper in papers)}; "
+                f"groups: {', '.join(groups)}; `repro list` names all cells"
+                + (f", the nearest are {', '.join(near)}" if near else "")
             )
         chosen |= found
     return list((chosen if names else by_name).values())

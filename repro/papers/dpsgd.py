@@ -87,7 +87,7 @@ CELLS = (
         "Time a step: D-PSGD on rings of 8 to 64",
         "D-PSGD ring",
         "section 5, up to 112 GPUs",
-        timing("dpsgd", "ec2-p2", "resnet20-cifar10", workers=WORKERS[0], batch_size=64),
+        timing("dpsgd", "ec2-p2", "resnet20-cifar10", workers=WORKERS[0], swept=True, batch_size=64, steps=60),
         ("scaling-dpsgd",),
         WORKERS,
     ),

@@ -18,7 +18,7 @@ WORKERS = (8, 16, 32, 64, 128, 256)
 
 def on_piz_daint(algorithm: str, **config: Any) -> Recipe:
     """Return the recipe of one method: a few steps on as many nodes as are asked for."""
-    return timing(algorithm, "piz-daint", "resnet50-imagenet", workers=WORKERS[0], batch_size=64, **config)
+    return timing(algorithm, "piz-daint", "resnet50-imagenet", workers=WORKERS[0], swept=True, batch_size=64, **config)
 
 
 LBSGD, DPSGD, SGP, SWARM, NONBLOCKING = (

@@ -21,6 +21,7 @@ def timing(
     *,
     workers: int,
     batch_size: int,
+    swept: bool = False,
     steps: int = STEPS,
     delays: str | None = None,
     **config: Any,
@@ -28,14 +29,15 @@ def timing(
     """Return the recipe of one method, the same at all scales.
 
     Args:
-        workers: unless another number is asked for.
+        workers: of this cell, whatever is asked for.
+        swept: whether the cell is run on several numbers of workers, and follows what is asked for.
         batch_size: of a worker.
         delays: how gradient times vary; all the same by default.
         config: the method's options.
     """
 
     def recipe(scale: Scale, seed: int, asked: int | None) -> Run:
-        n = asked or workers
+        n = asked if asked and swept else workers
         return Run(
             algorithm=algorithm,
             config=options(**config),
@@ -57,9 +59,9 @@ def timing(
 
 
 def by_scale(recipes: Mapping[Scale, Recipe]) -> Recipe:
-    """Return the recipe that is another one at each scale."""
+    """Return the recipe that is another one at each scale, on its own number of workers, whatever is asked for."""
 
-    def recipe(scale: Scale, seed: int, workers: int | None) -> Run:
-        return recipes[scale](scale, seed, workers)
+    def recipe(scale: Scale, seed: int, asked: int | None) -> Run:
+        return recipes[scale](scale, seed, None)
 
     return recipe

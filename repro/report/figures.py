@@ -190,6 +190,7 @@ def _draw_breakdown(folder: Path, panel: Panel, data: "pd.DataFrame") -> Figure:
             left = [start + width for start, width in zip(left, widths, strict=True)]
         axes.set_yticks(range(len(data)), data["method"].tolist())
         axes.set_ylim(len(data) - 0.5, -0.5)
+        axes.set_xlim(0, 1.03 * max(left))
         axes.set_xlabel("time of a worker's run (s)")
         axes.grid(axis="y", visible=False)
         axes.figure.legend(loc="outside lower center", ncols=3)
@@ -217,7 +218,8 @@ def _save(
         title += f", {setting.workers} worker{'s' * (setting.workers > 1)}"
     canvas = Canvas(figsize=(5.4, height), layout="constrained")
     axes = canvas.subplots()
-    axes.set_title(title)
+    # from the canvas's edge, since long labels leave the axes little width
+    canvas.suptitle(title, x=0.01, ha="left", fontsize="medium")
     draw(axes)
     # no dates or versions in the files: the same data give the same bytes
     metadata: dict[str, dict[str, Any]] = {
