@@ -21,14 +21,13 @@ Differences from the paper:
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from baselines.algorithm import Algorithm
 from baselines.parts.local_steps import Distribution, check_local_steps, local_steps_end
 from baselines.parts.topology import topology
 from repro.worker import Worker
-from repro.worlds.comm import CHUNK, Comm
+from repro.worlds.comm import Comm
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,12 @@ class SwarmNonblocking(Algorithm):
 
     def __init__(self, worker: Worker, comm: Comm, config: SwarmNonblockingConfig) -> None:
         super().__init__(worker, comm, config)
+        from baselines.parts.averaging_kernel import average_and_move  # numba takes a second to import
+
+        self.average_and_move = average_and_move
         self.neighbours = sorted(topology(config.topology, comm.size)[comm.rank])
         self.registers = comm.window(worker.params)
         self.start = worker.params.clone()  # X^_i, from which the local steps go
-        self.R_j = torch.empty_like(self.start)
 
     def step(self) -> None:
         worker, lr = self.worker, self.worker.lr
@@ -70,19 +71,15 @@ class SwarmNonblocking(Algorithm):
 
     def interact(self) -> None:
         """Average the registers with a random neighbour's, then apply the local steps."""
-        i, x, R = self.comm.rank, self.worker.params, self.registers
+        i, R = self.comm.rank, self.registers
         j = self.neighbours[self.worker.rng.integers(len(self.neighbours))]
         with R.lock(min(i, j)), R.lock(max(i, j)):
-            R.get(j, self.R_j)
-            R.flush(j)
-            # in parts that stay in the core's cache: one pass over memory instead of five
-            vectors = self.R_j, R.local, x, self.start
-            for average, R_i, x_i, start in zip(*(v.split(CHUNK) for v in vectors), strict=True):
-                average.lerp_(R_i, 0.5)
-                x_i.sub_(start).add_(average)  # avg - eta h
-                R_i.copy_(x_i)
-                start.copy_(x_i)
-            R.put(j, self.R_j)
+            R.modify(j, self.average)
+
+    def average(self, R_j: Tensor) -> None:
+        """R_j <- avg, and X^_i, R_i <- avg - eta h, where -eta h is what the local steps have added to X^_i."""
+        vectors = R_j, self.registers.local, self.worker.params, self.start
+        self.average_and_move(*(v.numpy() for v in vectors))
 
     def publish(self) -> None:
         """Write the register of a node that is alone."""

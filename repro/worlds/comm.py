@@ -1,7 +1,7 @@
 """The contract of a Comm: all that an algorithm may do to reach other workers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import final
@@ -71,7 +71,7 @@ class Exchange(ABC):
 class Window(ABC):
     """One vector a rank that the others reach without its taking part (MPI passive target).
 
-    `get`, `put` and `accumulate` need a lock on the target.
+    `get`, `put` and `accumulate` need a lock on the target, `modify` an exclusive one.
     """
 
     local: Tensor
@@ -96,6 +96,15 @@ class Window(ABC):
     @abstractmethod
     def flush(self, rank: int) -> None:
         """Return when all operations on `rank` so far are complete."""
+
+    def modify(self, rank: int, change: Callable[[Tensor], object]) -> None:
+        """Let `change` alter the vector of `rank` in place: a get and a put, and counted as such, but where the memory
+        is at hand nothing is copied."""
+        vector = torch.empty_like(self.local)  # a new one, since it may be read from until the unlock
+        self.get(rank, vector)
+        self.flush(rank)
+        change(vector)
+        self.put(rank, vector)
 
 
 class Comm(ABC):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import cast
@@ -31,7 +31,8 @@ class MpiComm(Comm):
         capacity: length d of the vectors exchanged on one node through shared memory; longer ones are sent.
         allreduce: `horovod` or `mpi`, started here so that its start is not on the clock; None where the algorithm
             does not reduce, since a live Horovod slows everything else.
-        shared_memory: whether ranks of one node exchange through shared memory.
+        shared_memory: whether ranks of one node exchange through shared memory, and, where all are on one node, work
+            on each other's windows there.
         timeout_s: how long ranks may wait while nothing moves; then a report is printed and MPI is aborted.
         log_locks: whether to log who held which window's locks in which order; shared locks are exclusive then.
     """
@@ -55,6 +56,7 @@ class MpiComm(Comm):
         self._node = cast(MPI.Intracomm, communicator.Split_type(MPI.COMM_TYPE_SHARED))
         # with a core for each rank, a short spin answers fastest; otherwise it takes the core from who is waited for
         self._spin_s = _SPIN_S if self._node.size <= available_cores() else 0.0
+        self._windows_at_hand = shared_memory and self._node.size == self.size
         self._node_rank: dict[int, int] = {}
         self._slots: SharedSlots | None = None
         if shared_memory and self._node.size > 1:
@@ -268,8 +270,15 @@ class MpiWindow(Window):
         self._counter = counter // x.element_size(), 1, MPI.INT64_T
         self._watchdog.begin(f"all ranks, in the opening of window {number}")
         size = counter + 8 if logs else nbytes(x)
-        self._window = MPI.Win.Allocate(size, x.element_size(), comm=comm._collective)
+        allocate = MPI.Win.Allocate_shared if comm._windows_at_hand else MPI.Win.Allocate
+        info = MPI.Info.Create({"alloc_shared_noncontig": "true"})  # every vector begins where any type may
+        self._window = allocate(size, x.element_size(), info, comm._collective)
+        info.Free()
         self._watchdog.end()
+        self._at_hand: list[Tensor] = []
+        if comm._windows_at_hand:
+            memories = [self._window.Shared_query(rank)[0] for rank in range(comm.size)]
+            self._at_hand = [torch.frombuffer(memory, dtype=x.dtype, count=x.numel()) for memory in memories]
         memory = self._window.tomemory()
         self.local = torch.frombuffer(memory, dtype=x.dtype, count=x.numel())
         self._logs = False
@@ -325,6 +334,20 @@ class MpiWindow(Window):
         self._window.Flush(rank)
         self._watchdog.end()
         self._written.pop(rank, None)
+
+    def modify(self, rank: int, change: Callable[[Tensor], object]) -> None:
+        if self._at_hand:
+            vector = self._at_hand[rank]  # under its lock, as `local` is under this rank's
+            self._comm._count(2, nbytes(vector), nbytes(vector))
+            change(vector)
+            return
+        vector = self._comm._inbox(self.local)  # kept for the next time: new memory would cost as much as a copy
+        self.get(rank, vector)
+        self.flush(rank)
+        change(vector)
+        self.put(rank, vector)
+        self.flush(rank)
+        self._comm._give_back(vector)
 
     def close(self) -> None:
         """Free the window; all ranks call this."""

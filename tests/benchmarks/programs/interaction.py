@@ -23,7 +23,7 @@ from repro.worlds.mpi import MpiComm
 
 def interaction(size: int) -> Callable[[], None]:
     """Our interaction with rank 1."""
-    comm = MpiComm(MPI.COMM_WORLD, 1, shared_memory=False)
+    comm = MpiComm(MPI.COMM_WORLD, 1)
     run = Run("swarm_nonblocking", "quadratic", 2, 0, 1, 1.0, Sgd(0.0), "smoke")
     task = Quadratic(num_features=size, num_samples=2)
     return SwarmNonblocking(Worker(run, task, comm.rank), comm, SwarmNonblocking.Config()).interact

@@ -324,6 +324,42 @@ def test_an_exclusive_lock_makes_reading_and_writing_one(comm: MpiComm) -> None:
     comm.barrier()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.uint8])
+def test_vectors_are_modified_where_they_lie(comm: MpiComm, dtype: torch.dtype) -> None:
+    length = 41  # not a whole number of words where it is bytes
+    before = torch.arange(length).add(RANK).to(dtype)
+    window = comm.window(before)
+    comm.barrier()
+    for target in range(SIZE):
+        with window.lock(target):
+            window.modify(target, lambda x: x.add_(RANK + 1))
+            window.flush(target)
+            seen = torch.empty(length, dtype=dtype)
+            window.get(target, seen)  # sees what this rank has written
+        assert (seen.int() >= torch.arange(length) + target + RANK + 1).all()  # others may have been there, too
+    comm.barrier()
+    with window.lock(RANK, shared=True):
+        assert torch.equal(window.local, before + SIZE * (SIZE + 1) // 2)
+    comm.barrier()
+
+
+def test_no_modification_is_lost_nor_half_done(comm: MpiComm) -> None:
+    window = comm.window(torch.zeros(CAPACITY))
+
+    def change(x: Tensor) -> None:
+        assert (x == x[0]).all()
+        x.add_(1.0)
+
+    for _ in range(50):
+        for target in sorted({0, SIZE - 1}):
+            with window.lock(target):
+                window.modify(target, change)
+    comm.barrier()
+    with window.lock(RANK, shared=True):
+        assert (window.local == (50.0 * SIZE if RANK in (0, SIZE - 1) else 0.0)).all()
+    comm.barrier()
+
+
 def test_a_window_of_float64_keeps_its_digits(comm: MpiComm) -> None:
     window = comm.window(torch.full((3,), 1 / 3, dtype=torch.float64))
     got = torch.empty(3, dtype=torch.float64)
@@ -454,6 +490,7 @@ def test_one_sided_operations_are_counted_by_who_calls_them(comm: MpiComm) -> No
         window.flush(0)
         assert counted(comm, lambda: window.put(0, x)) == (1, d, 0)
         assert counted(comm, lambda: window.accumulate(0, x)) == (1, d, 0)
+        assert counted(comm, lambda: window.modify(0, lambda y: y.add_(1))) == (2, d, d)  # a get and a put
         assert counted(comm, lambda: window.flush(0)) == (0, 0, 0)
     comm.barrier()
 
