@@ -297,9 +297,11 @@ class MpiWindow(Window):
         self._watchdog.held.append((self.number, rank))
         if self._logs:
             self._draw_ticket(rank)
+        self._window.Sync()  # what others have stored in memory at hand is seen here
         try:
             yield
         finally:
+            self._window.Sync()  # and what is stored here, by them
             self._watchdog.begin("rank {peer}, in an unlock", rank)
             self._window.Unlock(rank)
             self._watchdog.end()
