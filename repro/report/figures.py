@@ -212,8 +212,9 @@ def _save(
 
     setting = panel.setting
     name = f"{panel.name}-{slug}"
-    world = f"{setting.place}, virtual time" if setting.world == "simulated" else f"{setting.world} world"
-    title = f"{panel.group}, {setting.scale} scale, {world}"
+    title = f"{panel.group}, {setting.scale} scale, {setting.place}{' world' * (setting.world != 'simulated')}"
+    if setting.world == "simulated":
+        caption += " Times are virtual."
     if setting.workers:
         title += f", {setting.workers} worker{'s' * (setting.workers > 1)}"
     canvas = Canvas(figsize=(5.4, height), layout="constrained")

@@ -25,6 +25,8 @@ COLOURS = {
     "qsgd": "#44aa99",
     "nonblocking": "#aa4499",
     "swarm_nonblocking": "#ff9d6f",
+    "swarm_quantized": "#8c2d04",
+    "swarm_pull": "#661100",
 }
 """Colour of each algorithm: from the palettes of Okabe and Ito, and of Tol, safe for the colour-blind."""
 
