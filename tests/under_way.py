@@ -1,5 +1,6 @@
 """The command `repro` in the middle of its runs, for tests that disturb it."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -26,7 +27,13 @@ def training(arguments: Sequence[str], runs: int = 1) -> Iterator[tuple[subproce
     """Start the command, wait until so many runs are in the middle of training, and yield it with all it has
     started."""
     command = subprocess.Popen(
-        [*REPRO, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*REPRO, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # as on a terminal: tests that run in the background have Ctrl-C ignored, and hand that down
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     watchdog = threading.Timer(LIMIT_S, command.kill)  # reading a line has no time limit of its own
     watchdog.start()
