@@ -1,9 +1,11 @@
 """Makes the runs of a command, skipping what is done."""
 
 import asyncio
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from repro.errors import UserError
 from repro.launch.claim import claim
@@ -68,7 +70,7 @@ def campaign(
         variables[TIMEOUT_VARIABLE] = str(timeout_s)
     if log_order:
         variables[LOG_ORDER_VARIABLE] = "1"
-    codes = asyncio.run(_make(to_do, jobs, store, results / ".scratch", variables))
+    codes = _until_terminated(_make(to_do, jobs, store, results / ".scratch", variables))
     left = [planned for planned in to_do if not store.has(planned.run)]
     if len(left) > len(codes):
         print(f"{len(left) - len(codes)} of {len(to_do)} runs are being made by another command", file=sys.stderr)
@@ -77,6 +79,29 @@ def campaign(
     if EXIT_DEADLOCK in codes:
         return EXIT_DEADLOCK
     return 1 if left else 0
+
+
+def _until_terminated(work: Coroutine[Any, Any, list[int]]) -> list[int]:
+    """Run `work` and return its result; SIGTERM ends it as Ctrl-C does, by cancelling it.
+
+    Raises:
+        KeyboardInterrupt: it was ended.
+    """
+
+    async def cancelled_by_sigterm() -> list[int]:
+        task = asyncio.current_task()
+        assert task is not None
+        # the handler that there is otherwise raises wherever the loop happens to be
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        return asyncio.run(cancelled_by_sigterm())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _make(
