@@ -11,29 +11,13 @@ A worker takes the same number of steps in every run here, slow or not, so that 
 all workers together, samples a second summed over workers, is that of the time in which all of them work.
 """
 
-from typing import Any
-
-from repro.papers.cifar10_gossip import LAPTOP, MILESTONES, SMOKE
+from repro.papers.dpsgd import SETTINGS  # the same, so that the baselines are the same runs
 from repro.papers.measures import bytes_per_step, samples_per_s, seconds_per_step, top1, train_loss
 from repro.papers.paper import Cell, Claim, Evidence, Paper
 from repro.papers.setting import Setting, recipe
 from repro.papers.timing import by_scale, timing
 from repro.report.statistics import Finding, at_least, at_most, difference, ratio, within
-from repro.runs.spec import Scale, Sgd, options
-
-SETTINGS: dict[Scale, Setting] = {
-    "smoke": SMOKE,
-    "laptop": LAPTOP,
-    "paper": Setting(
-        task="cifar10",
-        task_config=options(model="resnet20"),
-        workers=16,
-        batch_size=128,
-        epochs=160,
-        evaluations=40,
-        sgd=Sgd(0.1, 0.9, weight_decay=1e-4, milestones=MILESTONES),
-    ),
-}
+from repro.runs.spec import Sgd, options
 
 
 def imagenet(workers: int) -> Setting:
@@ -50,11 +34,7 @@ def imagenet(workers: int) -> Setting:
     )
 
 
-METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "allreduce": ("largebatch", "AllReduce", {"reference_batch": 0}),
-    "dpsgd": ("dpsgd", "D-PSGD ring", {}),
-    "adpsgd": ("adpsgd", "AD-PSGD", {}),
-}
+METHODS = {"allreduce": ("largebatch", "AllReduce"), "dpsgd": ("dpsgd", "D-PSGD ring"), "adpsgd": ("adpsgd", "AD-PSGD")}
 ALLREDUCE, DPSGD, ADPSGD = (f"cifar10-{method}" for method in METHODS)
 MACHINE = "s822lc-p100"
 SLOW = {1: "no slow worker", 2: "one 2 times slower", 10: "one 10 times slower", 100: "one 100 times slower"}
@@ -105,12 +85,11 @@ CELLS = (
                 batch_size=128,
                 steps=24,
                 delays=f"slow:{factor}@0",
-                **config,
             ),
             ("stragglers",),
         )
         for factor, words in SLOW.items()
-        for method, (algorithm, label, config) in METHODS.items()
+        for method, (algorithm, label) in METHODS.items()
     ),
     *(
         Cell(
@@ -119,14 +98,14 @@ CELLS = (
             f"{label}, {n} workers",
             "table of ImageNet accuracies",
             by_scale(
-                {scale: timing(algorithm, MACHINE, "resnet50-imagenet", workers=n, batch_size=32, **config)
+                {scale: timing(algorithm, MACHINE, "resnet50-imagenet", workers=n, batch_size=32)
                  for scale in ("smoke", "laptop")}
                 | {"paper": recipe({"paper": imagenet(n)}, algorithm, scaled=True)}
             ),
             ("imagenet-adpsgd",),
         )
         for n in IMAGENET_WORKERS
-        for method, (algorithm, label, config) in METHODS.items()
+        for method, (algorithm, label) in METHODS.items()
     ),
 )  # fmt: skip
 

@@ -8,8 +8,6 @@ usual for ResNet-20, 160 epochs; the same learning rate for all-reduce, not scal
 alike.
 """
 
-from typing import Any
-
 from repro.papers.cifar10_gossip import LAPTOP, MILESTONES, SMOKE
 from repro.papers.measures import at_workers, bytes_per_step, consensus_growth, seconds_per_step, top1, train_loss
 from repro.papers.paper import Cell, Claim, Evidence, Paper
@@ -42,10 +40,7 @@ NETWORKS = {
 WORKERS = (8, 16, 32, 64)
 
 ALLREDUCE, RING, SCALING = "cifar10-allreduce", "cifar10-dpsgd", "scaling-dpsgd"
-METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "allreduce": ("largebatch", "AllReduce", {"reference_batch": 0}),
-    "dpsgd": ("dpsgd", "D-PSGD ring", {}),
-}
+METHODS = {"allreduce": ("largebatch", "AllReduce"), "dpsgd": ("dpsgd", "D-PSGD ring")}
 
 
 def on(network: str, method: str) -> str:
@@ -76,11 +71,11 @@ CELLS = (
             f"Time a step: {label}, network {words}",
             f"{label}, {words}",
             "figures of the time an epoch",
-            timing(algorithm, platform, "resnet20-cifar10", workers=16, batch_size=64, **config),
+            timing(algorithm, platform, "resnet20-cifar10", workers=16, batch_size=64),
             ("networks",),
         )
         for network, (platform, words) in NETWORKS.items()
-        for method, (algorithm, label, config) in METHODS.items()
+        for method, (algorithm, label) in METHODS.items()
     ),
     Cell(
         SCALING,

@@ -15,6 +15,7 @@ from dataclasses import replace
 from repro.papers.cifar10_gossip import LAPTOP, SMOKE
 from repro.papers.measures import (
     bytes_per_step,
+    communication_s_per_step,
     consensus_at_end,
     seconds_per_step,
     steps_to_loss,
@@ -124,17 +125,9 @@ def closer_than_periodic(of: Evidence) -> Finding:
     return at_most(ratio(consensus_at_end(of[CB50]), consensus_at_end(of[PERIODIC])), 1.0, "ratio of distances")
 
 
-def communication(of: Evidence, name: str) -> list[float]:
-    """Seconds of a step that are not the gradient's."""
-    return [
-        float(((workers["clock_s"] - workers["gradient_s"]) / workers["steps"]).mean())
-        for workers in (record.workers for record in of[f"cifar100-{name}"])
-    ]
-
-
 def _shrinks(name: str, most: float) -> Callable[[Evidence], Finding]:
     def test(of: Evidence) -> Finding:
-        shares = ratio(communication(of, name), communication(of, "vanilla"))
+        shares = ratio(*(communication_s_per_step(of[f"cifar100-{budget}"]) for budget in (name, "vanilla")))
         return at_most(shares, most, "ratio of communication times")
 
     return test

@@ -27,6 +27,13 @@ def communication_share(records: Sequence[Record]) -> list[float]:
     ]
 
 
+def communication_s_per_step(records: Sequence[Record]) -> list[float]:
+    """Clock seconds of a gradient step outside its gradient, mean over workers."""
+    return [
+        float(((workers["clock_s"] - workers["gradient_s"]) / workers["steps"]).mean()) for workers in _workers(records)
+    ]
+
+
 def megabytes_per_step(records: Sequence[Record]) -> list[float]:
     """Bytes a worker sends in a gradient step, mean over workers, in units of 10^6."""
     return [float((workers["bytes_sent"] / workers["steps"]).mean()) / 1e6 for workers in _workers(records)]
@@ -87,9 +94,7 @@ def consensus_before_first_drop(records: Sequence[Record]) -> list[float]:
     """Consensus distance at the last evaluation point before the learning rate first falls."""
     found = []
     for record in records:
-        curve = record.curve()
-        full = curve[curve["learning_rate"] == curve["learning_rate"].max()]
-        found.append(float(full["consensus_distance"].iloc[-1]))
+        found.append(float(_at_full_rate(record.curve())["consensus_distance"].iloc[-1]))
     return found
 
 
@@ -104,10 +109,15 @@ def consensus_growth(records: Sequence[Record]) -> list[float]:
     growth = []
     for record in records:
         curve = record.curve()
-        constant = curve[curve["learning_rate"] == curve["learning_rate"].iloc[0]]
+        constant = _at_full_rate(curve)
         squares, half = constant["consensus_distance"] ** 2, len(constant) // 2
         growth.append(float(squares.iloc[-half:].mean() / squares.iloc[:half].mean()) if half else float("nan"))
     return growth
+
+
+def _at_full_rate(curve: pd.DataFrame) -> pd.DataFrame:
+    """The points between the warm-up, if there is one, and the first fall of the learning rate."""
+    return curve[curve["learning_rate"] == curve["learning_rate"].max()]
 
 
 def _workers(records: Sequence[Record]) -> list[pd.DataFrame]:

@@ -41,6 +41,7 @@ def recipe(
     settings: Settings,
     algorithm: str,
     *,
+    workers: int | None = None,
     scaled: bool = False,
     multiplier: float = 1.0,
     at: Mapping[Scale, Mapping[str, Any]] | None = None,
@@ -50,6 +51,7 @@ def recipe(
     """Return the recipe of one method.
 
     Args:
+        workers: the cell's own number, where neither scale nor command decides it.
         scaled: whether the learning rate is that of one worker times their number, after the setting's warm-up (the
             linear scaling rule, Goyal et al. 2017); large-batch SGD does so itself.
         multiplier: passes over the data, relative to the setting's.
@@ -62,20 +64,20 @@ def recipe(
         setting = settings[scale]
         if delays is not None:
             setting = replace(setting, delays=delays)
-        workers, sgd = asked or setting.workers, setting.sgd
+        n, sgd = workers or asked or setting.workers, setting.sgd
         own = {**config, **(at[scale] if at else {})}
         if algorithm == "largebatch":
             own |= {"reference_batch": setting.batch_size if scaled else 0}
             own |= {"warmup_epochs": setting.warmup_epochs or 0} if scaled else {}
         elif scaled:
             warmup_lr = None if setting.warmup_epochs is None else sgd.lr
-            sgd = replace(sgd, lr=sgd.lr * workers, warmup_epochs=setting.warmup_epochs, warmup_lr=warmup_lr)
+            sgd = replace(sgd, lr=sgd.lr * n, warmup_epochs=setting.warmup_epochs, warmup_lr=warmup_lr)
         return Run(
             algorithm=algorithm,
             config=options(**own),
             task=setting.task,
             task_config=setting.task_config,
-            workers=workers,
+            workers=n,
             seed=seed,
             batch_size=setting.batch_size,
             epochs=setting.epochs * multiplier,

@@ -54,7 +54,7 @@ def imagenet(workers: int) -> Setting:
 
 AR, SGP, OSGP = "cifar10-ar", "cifar10-sgp", "cifar10-osgp"
 METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "ar": ("largebatch", "AR-SGD", {"reference_batch": 0}),
+    "ar": ("largebatch", "AR-SGD", {}),
     "sgp": ("sgp", "SGP", {}),
     "osgp": ("sgp", "1-OSGP", {"overlap": 1}),
     "dpsgd": ("dpsgd", "D-PSGD ring", {}),
@@ -65,8 +65,7 @@ WORKERS = (4, 8, 16, 32)
 def _imagenet(method: str, n: int) -> Cell:
     algorithm, label, config = METHODS[method]
     step = timing(algorithm, "dgx-10gbe", "resnet50-imagenet", workers=n, batch_size=256, **config)
-    own = {} if algorithm == "largebatch" else config  # its scaling is the recipe's affair
-    paper = recipe({"paper": imagenet(n)}, algorithm, scaled=True, **own)
+    paper = recipe({"paper": imagenet(n)}, algorithm, scaled=True, **config)
     return Cell(
         f"imagenet-{method}-n{n}",
         f"ResNet-50 on ImageNet, {label}, {n} nodes; below paper scale the time of a step on 10 Gbit/s Ethernet",

@@ -10,7 +10,7 @@ rate falls after 81/164 and 122/164 of the run, as in the 164 epochs these miles
 al. 2016): tried once in a run of 8 epochs, a first drop after 40 % left large-batch SGD, the baseline, at 60 % top-1.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from repro.papers import swarmsgd_algorithm1, swarmsgd_scaling
 from repro.papers.measures import (
@@ -20,89 +20,35 @@ from repro.papers.measures import (
     seconds_per_step,
     top1,
 )
-from repro.papers.paper import Cell, Claim, Evidence, Paper, Recipe
+from repro.papers.paper import Cell, Claim, Evidence, Paper
+from repro.papers.setting import Setting, recipe
+from repro.papers.swarmsgd_setting import MULTIPLIER, RESNET20
 from repro.report.statistics import Finding, at_least, at_most, difference, exact, ratio, within
-from repro.runs.spec import Options, Run, Scale, Sgd, options
+from repro.runs.spec import Scale, options
 
-MULTIPLIER = 1.4
-"""280 epochs of SwarmSGD for 200 of the baselines in table 1."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What differs between the scales."""
-
-    task: Options
-    workers: int
-    batch_size: int
-    lr: float
-    epochs: float
-    evaluations: int
-    milestones: tuple[float, ...]
-
-
-SHORT = (81 / 164, 122 / 164)
+SHORT = replace(
+    RESNET20,
+    task_config=options(model="small"),
+    workers=4,
+    batch_size=64,
+    epochs=8,
+    evaluations=12,
+    sgd=replace(RESNET20.sgd, lr=0.05, milestones=(81 / 164, 122 / 164)),
+    warmup_epochs=8 * 5 / 200,
+)
 SETTINGS: dict[Scale, Setting] = {
-    "smoke": Setting(
-        task=options(model="small", num_train=2000, num_test=500),
-        workers=4,
+    "smoke": replace(
+        SHORT,
+        task_config=options(model="small", num_train=2000, num_test=500),
         batch_size=16,
-        lr=0.0125,
         epochs=2,
         evaluations=2,
-        milestones=SHORT,
+        sgd=replace(SHORT.sgd, lr=0.0125),
+        warmup_epochs=2 * 5 / 200,
     ),
-    "laptop": Setting(
-        task=options(model="small"),
-        workers=4,
-        batch_size=64,
-        lr=0.05,
-        epochs=8,
-        evaluations=12,
-        milestones=SHORT,
-    ),
-    "paper": Setting(
-        task=options(model="resnet20"),
-        workers=8,
-        batch_size=128,
-        lr=0.1,
-        epochs=200,
-        evaluations=40,
-        milestones=(81 / 200, 122 / 200, 164 / 200),
-    ),
+    "laptop": SHORT,
+    "paper": RESNET20,
 }
-
-
-def cifar10(algorithm: str, *, workers: int | None = None, multiplier: float = 1.0, **config: object) -> Recipe:
-    """Return the recipe of one method on CIFAR-10.
-
-    Args:
-        workers: the cell's own number of workers where it does not depend on the scale.
-        multiplier: passes over the data, relative to the baselines.
-        config: the method's options; `warmup_epochs` is given at paper scale and shrinks with the run.
-    """
-
-    def recipe(scale: Scale, seed: int, asked: int | None) -> Run:
-        setting = SETTINGS[scale]
-        own = dict(config)
-        if "reference_batch" in own:
-            own |= {"reference_batch": setting.batch_size, "warmup_epochs": setting.epochs * 5 / 200}
-        return Run(
-            algorithm=algorithm,
-            config=options(**own),
-            task="cifar10",
-            task_config=setting.task,
-            workers=workers or asked or setting.workers,
-            seed=seed,
-            batch_size=setting.batch_size,
-            epochs=setting.epochs * multiplier,
-            sgd=Sgd(setting.lr, 0.9, weight_decay=1e-4, milestones=setting.milestones),
-            scale=scale,
-            evaluations=setting.evaluations,
-        )
-
-    return recipe
-
 
 SGD, LBSGD, SWARM = "table1-cifar10-sgd", "table1-cifar10-lbsgd", "table1-cifar10-swarm"
 SWARM_H1, SWARM_H4, DPSGD = "cifar10-swarm-h1", "cifar10-swarm-h4", "cifar10-dpsgd"
@@ -113,7 +59,7 @@ CELLS = (
         "Sequential SGD, one worker",
         "SGD",
         "table 1",
-        cifar10("largebatch", workers=1, reference_batch=0),
+        recipe(SETTINGS, "largebatch", workers=1, scaled=True),
         ("cifar",),
     ),
     Cell(
@@ -121,7 +67,7 @@ CELLS = (
         "Large-batch SGD on Horovod",
         "LB-SGD",
         "table 1",
-        cifar10("largebatch", reference_batch=128),
+        recipe(SETTINGS, "largebatch", scaled=True),
         ("cifar",),
     ),
     Cell(
@@ -129,7 +75,7 @@ CELLS = (
         "D-PSGD on the complete graph",
         "D-PSGD",
         "section 5",
-        cifar10("dpsgd", topology="complete"),
+        recipe(SETTINGS, "dpsgd", topology="complete"),
         ("cifar",),
     ),
     Cell(
@@ -137,7 +83,7 @@ CELLS = (
         "SwarmSGD, blocking, H = 4, 1.4 times the epochs",
         "SwarmSGD H=4 x1.4",
         "table 1",
-        cifar10("swarm", multiplier=MULTIPLIER, local_steps=4),
+        recipe(SETTINGS, "swarm", multiplier=MULTIPLIER, local_steps=4),
         ("cifar",),
     ),
     Cell(
@@ -145,7 +91,7 @@ CELLS = (
         "SwarmSGD, blocking, H = 1, no extra epochs",
         "SwarmSGD H=1",
         "section 5",
-        cifar10("swarm", local_steps=1),
+        recipe(SETTINGS, "swarm", local_steps=1),
         ("cifar",),
     ),
     Cell(
@@ -153,7 +99,7 @@ CELLS = (
         "SwarmSGD, blocking, H = 4, no extra epochs",
         "SwarmSGD H=4",
         "section 5",
-        cifar10("swarm", local_steps=4),
+        recipe(SETTINGS, "swarm", local_steps=4),
         ("cifar",),
     ),
 )

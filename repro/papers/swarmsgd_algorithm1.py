@@ -8,27 +8,11 @@ from repro.papers.cifar10_gossip import LAPTOP, SMOKE
 from repro.papers.measures import bytes_per_step, measured_total, top1
 from repro.papers.paper import Cell, Claim, Evidence
 from repro.papers.setting import Setting, recipe
+from repro.papers.swarmsgd_setting import MULTIPLIER, RESNET20
 from repro.report.statistics import Finding, at_least, at_most, difference, ratio, within
-from repro.runs.spec import Scale, Sgd, options
+from repro.runs.spec import Scale
 
-MULTIPLIER = 1.4
-"""280 epochs of SwarmSGD for 200 of the baselines in table 1."""
-
-SETTINGS: dict[Scale, Setting] = {
-    "smoke": SMOKE,
-    "laptop": LAPTOP,
-    # as in swarmsgd.py, where it says what is printed and what decided
-    "paper": Setting(
-        task="cifar10",
-        task_config=options(model="resnet20"),
-        workers=8,
-        batch_size=128,
-        epochs=200,
-        evaluations=40,
-        sgd=Sgd(0.1, 0.9, weight_decay=1e-4, milestones=(81 / 200, 122 / 200, 164 / 200)),
-        warmup_epochs=5,
-    ),
-}
+SETTINGS: dict[Scale, Setting] = {"smoke": SMOKE, "laptop": LAPTOP, "paper": RESNET20}
 
 LBSGD, MORE, EIGHT_BIT, COUNTED = (
     "algorithm1-lbsgd",

@@ -36,7 +36,7 @@ def _cell(name: str, title: str, label: str, recipe: Recipe) -> Cell:
 
 
 CELLS = (
-    _cell(LBSGD, "Time a batch: ring all-reduce", "LB-SGD", on_piz_daint("largebatch", reference_batch=0)),
+    _cell(LBSGD, "Time a batch: ring all-reduce", "LB-SGD", on_piz_daint("largebatch")),
     _cell(DPSGD, "Time a batch: D-PSGD on the ring", "D-PSGD ring", on_piz_daint("dpsgd", topology="ring")),
     _cell(SGP, "Time a batch: SGP on the exponential graph", "SGP", on_piz_daint("sgp")),
     _cell(SWARM, "Time a batch: SwarmSGD, blocking, H = 2", "SwarmSGD H=2", on_piz_daint("swarm", local_steps=2)),

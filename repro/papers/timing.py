@@ -38,9 +38,10 @@ def timing(
 
     def recipe(scale: Scale, seed: int, asked: int | None) -> Run:
         n = asked if asked and swept else workers
+        own = config | ({"reference_batch": 0} if algorithm == "largebatch" else {})  # its learning rate is not scaled
         return Run(
             algorithm=algorithm,
-            config=options(**config),
+            config=options(**own),
             task="digits",
             workers=n,
             seed=seed,
