@@ -1,7 +1,7 @@
 """The contract of an algorithm: what one worker does in one step."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,11 +18,17 @@ class Algorithm(ABC):
         Config: a frozen dataclass of the method's options; a wrong value raises UserError.
         state: names of the attributes, beyond the worker's own, that must survive a restart.
         allreduces: whether steps reduce over all workers, for which the MPI world starts Horovod.
+        the_model: which model the paper speaks of: the mean of the workers' shares, or the centre, which is rank 0's
+            share.
+
+    A method with an option `servers` runs on so many ranks beyond its workers: they open windows as all do, take no
+    step, and hold what the others reach for. It counts workers by `worker.size`, ranks by `comm.size`.
     """
 
     Config: ClassVar[type]
     state: ClassVar[tuple[str, ...]] = ()
     allreduces: ClassVar[bool] = False
+    the_model: ClassVar[Literal["mean", "centre"]] = "mean"
 
     def __init__(self, worker: Worker, comm: Comm, config: Any) -> None:
         self.worker, self.comm, self.config = worker, comm, config
@@ -36,6 +42,5 @@ class Algorithm(ABC):
         return {}
 
     def model(self) -> Tensor:
-        """Return this worker's share, shape (d,), of the model the paper speaks of: *the* model is the mean of the
-        shares over the workers."""
+        """Return this worker's share, shape (d,), of *the* model, see `the_model`."""
         return self.worker.params

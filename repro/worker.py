@@ -25,6 +25,7 @@ class Worker:
         params: the model, float32, shape (d,).
         gradient_vector: the last mini-batch's gradient, shape (d,), valid until it is used or drawn again.
         buffers: statistics of batch normalisation, float32, shape (b,); always local.
+        size: p, the number of workers; ranks from p on are servers, which compute nothing.
         steps: gradients computed so far.
         num_steps: gradients this worker computes in the whole run.
         rng: this worker's own random stream, seeded with (seed, rank). What all workers must draw alike is drawn from
@@ -41,13 +42,18 @@ class Worker:
         self.gradient_vector = self.model.gradient
         self.optimizer = MomentumSgd(run.sgd, self.params, self.model.decays)
         partition = make_partition(run.partition, task.num_samples, task.labels, run.workers, run.seed)
-        self.batches = BatchStream(partition, rank, run.batch_size)
+        self.batches = BatchStream(partition, rank % run.workers, run.batch_size)
         self.rng = generator("worker", run.seed, rank)
         self.steps = 0
-        self.num_steps = run.num_steps(task.num_samples)
+        self.num_steps = 0 if self.serves else run.num_steps(task.num_samples)
         self.gradient_s = 0.0
         self.loss = math.nan
         self.losses: list[float] = []
+
+    @property
+    def serves(self) -> bool:
+        """Whether this rank is a server."""
+        return self.rank >= self.size
 
     @property
     def samples(self) -> int:
@@ -63,12 +69,16 @@ class Worker:
     def lr(self) -> float:
         """The scheduled learning rate of the next gradient; read it before drawing that.
 
-        It rises during the warm-up, and falls by `decay` at each milestone, a fraction of the collective samples.
+        It rises during the warm-up, falls by `decay` at each milestone, a fraction of the collective samples, and with
+        the worker's own steps where the schedule says so, see `Sgd`.
         """
         sgd = self.run.sgd
         if sgd.warmup_epochs is not None and sgd.warmup_lr is not None and self.epoch < sgd.warmup_epochs:
             return sgd.warmup_lr + (sgd.lr - sgd.warmup_lr) * self.epoch / sgd.warmup_epochs
-        return sgd.lr * sgd.decay ** bisect_right(sgd.milestones, self.steps / self.num_steps)
+        lr = sgd.lr * sgd.decay ** bisect_right(sgd.milestones, self.steps / self.num_steps)
+        if sgd.inverse_decay is not None and sgd.inverse_power is not None:
+            lr /= (1 + sgd.inverse_decay * self.steps) ** sgd.inverse_power
+        return lr
 
     def gradient(self, on_bucket: OnBucket | None = None) -> Tensor:
         """Draw the next mini-batch and return the gradient of its mean loss at `params`, shape (d,).
@@ -114,5 +124,4 @@ class Worker:
                 self.task.prefetch(indices, epoch)
         if len(pieces) == 1:
             return pieces[0]
-        inputs, targets = zip(*pieces, strict=True)
-        return torch.cat(inputs), torch.cat(targets)
+        return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))

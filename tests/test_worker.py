@@ -308,6 +308,23 @@ def test_the_learning_rate_rises_during_the_warm_up(digits: Task) -> None:
     assert rates == pytest.approx([0.1, 0.175, 0.25, 0.325, 0.4, 0.4, 0.04, 0.04])
 
 
+def test_the_learning_rate_falls_inversely_with_the_workers_steps(digits: Task) -> None:
+    sgd = Sgd(0.5, inverse_decay=0.25, inverse_power=2.0)
+    worker = Worker(RUN.replace(epochs=3 * 32 / 1437, sgd=sgd), digits, 0)
+    rates = []
+    while worker.steps < worker.num_steps:
+        rates.append(worker.lr)
+        worker.gradient()
+    assert rates == pytest.approx([0.5, 0.5 / 1.25**2, 0.5 / 1.5**2])
+
+
+def test_half_a_schedule_is_refused() -> None:
+    with pytest.raises(UserError, match="belong together"):
+        Sgd(0.1, inverse_decay=0.1)
+    with pytest.raises(UserError, match="must not be negative"):
+        Sgd(0.1, inverse_decay=-0.1, inverse_power=1.0)
+
+
 def test_the_mean_loss_is_that_since_it_was_last_asked(digits: Task) -> None:
     worker = Worker(RUN, digits, 0)
     assert math.isnan(worker.mean_loss())

@@ -56,8 +56,8 @@ async def launch(
         argv = [sys.executable, "-m", "repro.launch.simulate", str(spec), str(store.root)]
         child = os.environ | dict(variables)
     else:
-        argv = command(run.workers, [sys.executable, "-m", "repro.launch.rank", str(spec), str(store.root)])
-        child = os.environ | environment(run.workers, available_cores()) | dict(variables)
+        argv = command(run.ranks, [sys.executable, "-m", "repro.launch.rank", str(spec), str(store.root)])
+        child = os.environ | environment(run.ranks, available_cores()) | dict(variables)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     # a session of its own, so that mpirun and its ranks can be ended together
     process = await asyncio.create_subprocess_exec(

@@ -5,7 +5,10 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import torch
 from mpi4py import MPI
@@ -34,8 +37,8 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
         UserError: the run does not fit its algorithm, its task, or the number of ranks.
     """
     watch = Stopwatch()
-    if communicator.size != run.workers:
-        raise UserError(f"the run is for {run.workers} workers, but MPI started {communicator.size} ranks")
+    if communicator.size != run.ranks:
+        raise UserError(f"the run is for {run.ranks} ranks, but MPI started {communicator.size}")
     task = make_task(run.task, dict(run.task_config), run.seed)
     worker = Worker(run, task, communicator.rank)
     method = ALGORITHMS[run.algorithm]
@@ -44,26 +47,43 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
     comm = MpiComm(communicator, worker.params.numel(), allreduce=allreduce, timeout_s=timeout_s(), log_locks=log_order)
     algorithm = method(worker, comm, method.Config(**dict(run.config)))
 
+    peers = communicator
+    if run.ranks > run.workers:
+        peers = cast(MPI.Intracomm, communicator.Split(worker.serves, communicator.rank))
+
     comm.start_clock()
     points: list[Point] = []
     clock_s = train(algorithm, lambda point, _: points.append(point), Reporter() if comm.rank == 0 else None)
-    evaluator = Evaluator(task, run.seed, comm)
-    rows = evaluator.evaluate([[point] for point in points])
-    sha256 = evaluator.digest(points[-1:])
-    workers = communicator.gather(worker_row(worker, comm, MPI.Get_processor_name(), clock_s))
-    measures = communicator.gather(algorithm.measures())
     order = comm.lock_order() if log_order else None
-    if comm.rank == 0:
-        assert workers is not None and measures is not None
-        store.add(
-            run,
-            provenance=provenance(algorithm=run.algorithm, engine=comm.engine, mpi=mpi_version()),
-            outcome=outcome(watch, workers, measures, worker.params.numel(), sha256),
-            epochs=rows,
-            workers=workers,
-            lock_order=order.to_json() if order else None,
-        )
+    if not worker.serves:  # a server has nothing to tell, and is at hand until the last worker closes
+        with among(peers, comm, communicator) as workers_comm:
+            evaluator = Evaluator(task, run.seed, workers_comm, method.the_model)
+            rows = evaluator.evaluate([[point] for point in points])
+            sha256 = evaluator.digest(points[-1:])
+        workers = peers.gather(worker_row(worker, comm, MPI.Get_processor_name(), clock_s))
+        measures = peers.gather(algorithm.measures())
+        if comm.rank == 0:
+            assert workers is not None and measures is not None
+            store.add(
+                run,
+                provenance=provenance(algorithm=run.algorithm, engine=comm.engine, mpi=mpi_version()),
+                outcome=outcome(watch, workers, measures, worker.params.numel(), sha256),
+                epochs=rows,
+                workers=workers,
+                lock_order=order.to_json() if order else None,
+            )
     comm.close()
+
+
+@contextmanager
+def among(peers: MPI.Intracomm, comm: MpiComm, communicator: MPI.Intracomm) -> Iterator[MpiComm]:
+    """Give the Comm of `peers`: `comm` where these are all its ranks."""
+    if peers is communicator:
+        yield comm
+        return
+    of_peers = MpiComm(peers, 0, timeout_s=timeout_s(), shared_memory=False)
+    yield of_peers
+    of_peers.close()
 
 
 def timeout_s() -> float:

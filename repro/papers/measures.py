@@ -9,7 +9,7 @@ from repro.report.measures import finals
 from repro.runs.record import Record
 
 
-def top1(records: Sequence[Record], evaluated_model: str = "mean") -> list[float]:
+def top1(records: Sequence[Record], evaluated_model: str | None = None) -> list[float]:
     """Final test top-1 in percent; nan where the run diverged."""
     return finals(records, "test_top1_percent", evaluated_model)
 

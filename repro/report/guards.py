@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from repro.report.frames import Frames, load
+from repro.runs.columns import THE_MODEL
 from repro.runs.record import Record
 from repro.runs.spec import Run
 
@@ -100,8 +101,8 @@ def _wrong_rows(run: Run, size: int, epochs: Columns, workers: Columns) -> str:
     batch = run.workers * run.batch_size
     if size == 0:
         return "no samples were drawn"
-    if "mean" not in epochs["evaluated_model"]:
-        return "epochs.csv has no row of the mean model"
+    if not set(THE_MODEL) & set(epochs["evaluated_model"]):
+        return "epochs.csv has no row of the model"
     if len(set(zip(epochs["steps"], epochs["evaluated_model"], strict=True))) != len(epochs["steps"]):
         return "epochs.csv has two rows of one model at one step"
     if sorted(workers["rank"]) != list(range(run.workers)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repro.report.frames import Frames
+from repro.runs.columns import THE_MODEL
 from repro.runs.record import Record
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ class Measure:
 
 
 MEASURES = (
-    Measure("test_top1_percent", "top-1, mean model", "%", 2),
+    Measure("test_top1_percent", "top-1", "%", 2),
     Measure("local_mean_top1_percent", "top-1, mean over local models", "%", 2),
     Measure("local_worst_top1_percent", "top-1, worst local model", "%", 2),
-    Measure("test_loss", "test loss, mean model", "", 4),
-    Measure("train_objective", "training objective, mean model", "", 6),
+    Measure("test_loss", "test loss", "", 4),
+    Measure("train_objective", "training objective", "", 6),
     Measure("epochs", "epochs", "", 1),
     Measure("clock_s", "clock", "s", 1),
     Measure("seconds_per_step", "time a step", "s", 4),
@@ -51,20 +52,21 @@ def summary(frames: Frames) -> "pd.DataFrame":
 
     epochs, workers = frames.epochs, frames.workers
     last = epochs.sort_values(["key", "epoch"], kind="stable").groupby(["key", "evaluated_model"]).tail(1)
-    models = {name: rows.set_index("key") for name, rows in last.groupby("evaluated_model")}
-    empty = last.iloc[:0].set_index("key")
-    mean, local, worst = (models.get(name, empty) for name in ("mean", "local_mean", "local_worst"))
+    model, local, worst = (
+        last[last["evaluated_model"].isin(names)].set_index("key")
+        for names in (THE_MODEL, ("local_mean",), ("local_worst",))
+    )
     totals = workers.groupby("key").sum(numeric_only=True)
     count = workers.groupby("key").size()
     table = pd.DataFrame(
         {
-            "test_top1_percent": mean["test_top1_percent"],
+            "test_top1_percent": model["test_top1_percent"],
             "local_mean_top1_percent": local["test_top1_percent"],
             "local_worst_top1_percent": worst["test_top1_percent"],
-            "test_loss": mean["test_loss"],
-            "train_objective": mean["train_objective"],
-            "epochs": mean["epoch"],
-            "clock_s": mean["clock_s"],
+            "test_loss": model["test_loss"],
+            "train_objective": model["train_objective"],
+            "epochs": model["epoch"],
+            "clock_s": model["clock_s"],
             "seconds_per_step": totals["clock_s"] / totals["steps"],
             "samples_per_s": (workers["samples"] / workers["clock_s"]).groupby(workers["key"]).sum(),
             "bytes_sent_per_step": totals["bytes_sent"] / totals["steps"],
@@ -72,14 +74,14 @@ def summary(frames: Frames) -> "pd.DataFrame":
             "gradient_s": totals["gradient_s"] / count,
             "wait_s": totals["wait_s"] / count,
             "other_s": (totals["clock_s"] - totals["gradient_s"] - totals["wait_s"]) / count,
-            "diverged": ~mean[list(LOSSES)].map(math.isfinite).any(axis=1),
+            "diverged": ~model[list(LOSSES)].map(math.isfinite).any(axis=1),
         }
     )
     table.loc[table["diverged"], [name for name in table.columns if "top1" in name]] = math.nan
     return table
 
 
-def finals(records: Sequence[Record], metric: str, evaluated_model: str = "mean") -> list[float]:
+def finals(records: Sequence[Record], metric: str, evaluated_model: str | None = None) -> list[float]:
     """Return `metric` at the last evaluation point of each record; nan where the run diverged.
 
     For use in claims: a diverged network still answers, always the same, so its accuracy looks like a number.

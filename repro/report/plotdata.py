@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from repro.report.grouping import Panel, Series
 from repro.report.library import Library
 from repro.report.statistics import t_half_width
+from repro.runs.columns import THE_MODEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +24,8 @@ class Quantity:
     log: bool = False
 
 
-TOP1 = Quantity("test_top1_percent", "top1", "test top-1 (%)", "test accuracy (top-1) of the mean model")
-OBJECTIVE = Quantity(
-    "train_objective", "objective", "training objective", "training objective of the mean model", log=True
-)
+TOP1 = Quantity("test_top1_percent", "top1", "test top-1 (%)", "test accuracy (top-1) of the model")
+OBJECTIVE = Quantity("train_objective", "objective", "training objective", "training objective of the model", log=True)
 TRAIN_LOSS = Quantity(
     "train_loss", "train-loss", "training loss", "training loss (mini-batches, mean over workers since the last point)"
 )
@@ -63,9 +62,9 @@ PARTS = {"gradient_s": "computing gradients", "wait_s": "waiting", "other_s": "o
 
 
 def points_of(series: Series, library: Library) -> "pd.DataFrame":
-    """Return the rows of the mean model of all seeds, with the megabytes a worker had sent by then."""
+    """Return the rows of the model of all seeds, with the megabytes a worker had sent by then."""
     epochs = library.frames.epochs
-    rows = epochs[epochs["key"].isin(series.keys) & (epochs["evaluated_model"] == "mean")].copy()
+    rows = epochs[epochs["key"].isin(series.keys) & epochs["evaluated_model"].isin(THE_MODEL)].copy()
     # workers.csv has totals at the end: a method's traffic a step does not change during a run
     sent = library.summary.loc[rows["key"], "bytes_sent_per_step"].to_numpy()
     rows[MEGABYTES.column] = rows["steps"].to_numpy() * sent / 1e6

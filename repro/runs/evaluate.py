@@ -24,10 +24,11 @@ class Evaluator:
 
     Args:
         comm: of the processes; every one has the same number of workers.
+        the_model: what the shares are to be made, see `Algorithm.the_model`.
     """
 
-    def __init__(self, task: Task, seed: int, comm: Comm) -> None:
-        self._task, self._comm = task, comm
+    def __init__(self, task: Task, seed: int, comm: Comm, the_model: str = "mean") -> None:
+        self._task, self._comm, self._the_model = task, comm, the_model
         self._model = flatten(task.new_model(seed))
 
     def evaluate(self, points: Sequence[Sequence[Point]]) -> list[Row]:
@@ -36,20 +37,20 @@ class Evaluator:
         Args:
             points: for each evaluation point, those of this process's workers.
         """
-        rows = [self.mean_row(of_workers) for of_workers in points]
+        rows = [self.model_row(of_workers) for of_workers in points]
         return [*rows, *self.local_rows(points[-1], rows[-1])]
 
-    def mean_row(self, points: Sequence[Point]) -> Row:
-        """Return the row of the mean model."""
+    def model_row(self, points: Sequence[Point]) -> Row:
+        """Return the row of the model, the mean of the workers' shares or rank 0's."""
         with self._comm.off_the_clock(), torch.no_grad():
-            return self._mean_row(points)
+            return self._model_row(points)
 
-    def local_rows(self, points: Sequence[Point], mean_row: Row) -> list[Row]:
+    def local_rows(self, points: Sequence[Point], model_row: Row) -> list[Row]:
         """Return the rows of the local models' mean and worst metrics; none where the task has no test set."""
         if not self._task.num_test_samples:
             return []
         with self._comm.off_the_clock(), torch.no_grad():
-            return self._local_rows(points, mean_row)
+            return self._local_rows(points, model_row)
 
     def digest(self, points: Sequence[Point]) -> str:
         """Return the SHA-256 of the SHA-256s of all workers' models, in the order of the ranks."""
@@ -58,9 +59,13 @@ class Evaluator:
             everybody = self._comm.allgather(torch.tensor([list(sha256) for sha256 in own], dtype=torch.uint8))
         return hashlib.sha256(everybody.numpy().tobytes()).hexdigest()
 
-    def _mean_row(self, points: Sequence[Point]) -> Row:
-        task, comm, model = self._task, self._comm, self._model
-        model.params.copy_(mean_of([point.model for point in points], comm))
+    def _model_row(self, points: Sequence[Point]) -> Row:
+        task, comm, model, of_centre = self._task, self._comm, self._model, self._the_model == "centre"
+        if of_centre:
+            model.params.copy_(points[0].model)
+            comm.broadcast(model.params, 0)
+        else:
+            model.params.copy_(mean_of([point.model for point in points], comm))
         recomputed = _recompute_statistics(task, model, comm)
         numbers = torch.tensor([[point.clock_s, point.train_loss] for point in points], dtype=torch.float64)
         clocks, losses = comm.allgather(numbers).reshape(-1, 2).unbind(1)
@@ -69,10 +74,10 @@ class Evaluator:
             "epoch": first.epoch,
             "samples": first.samples,
             "steps": first.steps,
-            "clock_s": float(clocks.max()),
+            "clock_s": float(clocks[0] if of_centre else clocks.max()),
             "learning_rate": first.learning_rate,
             "train_loss": float(losses.mean()),
-            "evaluated_model": "mean",
+            "evaluated_model": self._the_model,
             "normalisation": "recomputed" if recomputed else "none",
             "train_objective": task.train_objective(model.module),
             "consensus_distance": consensus_distance([point.local_model for point in points], comm),
@@ -82,12 +87,12 @@ class Evaluator:
             row |= _metrics(_sum_over_ranks(task.test_sums(model.module, start, stop), comm))
         return row
 
-    def _local_rows(self, points: Sequence[Point], mean_row: Row) -> list[Row]:
+    def _local_rows(self, points: Sequence[Point], model_row: Row) -> list[Row]:
         own = [self._local_metrics(point) for point in points]
         numbers = torch.tensor([[_number(metrics[name]) for name in _METRICS] for metrics in own], dtype=torch.float64)
         table = self._comm.allgather(numbers).reshape(-1, len(_METRICS))
         normalisation = "local" if points[0].buffers.numel() else "none"
-        common = mean_row | {"normalisation": normalisation, "train_objective": None}
+        common = model_row | {"normalisation": normalisation, "train_objective": None}
         worst = int(table[:, _METRICS.index("test_loss")].argmax())
         has_top1 = own[0]["test_top1_percent"] is not None
         if has_top1:

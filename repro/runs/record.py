@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import UserError
-from repro.runs.columns import EPOCH_COLUMNS, SCHEMA_VERSION, WORKER_COLUMNS
+from repro.runs.columns import EPOCH_COLUMNS, SCHEMA_VERSION, THE_MODEL, WORKER_COLUMNS
 from repro.runs.spec import Run, from_dict
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class Record:
                 return name
         return None
 
-    def curve(self, evaluated_model: str = "mean") -> "pd.DataFrame":
-        """Return the rows of one evaluated model in the order of epochs."""
-        rows = self.epochs
-        return rows[rows["evaluated_model"] == evaluated_model].sort_values("epoch", ignore_index=True)
+    def curve(self, evaluated_model: str | None = None) -> "pd.DataFrame":
+        """Return the rows of one evaluated model, by default *the* model, in the order of epochs."""
+        rows, wanted = self.epochs, THE_MODEL if evaluated_model is None else (evaluated_model,)
+        return rows[rows["evaluated_model"].isin(wanted)].sort_values("epoch", ignore_index=True)
 
-    def final(self, metric: str, evaluated_model: str = "mean") -> float:
-        """Return `metric` at the last evaluation point."""
+    def final(self, metric: str, evaluated_model: str | None = None) -> float:
+        """Return `metric` of `curve` at the last evaluation point."""
         return float(self.curve(evaluated_model)[metric].iloc[-1])
 
 

@@ -66,10 +66,11 @@ def simulate(
     trained = Worker(run, task, 0)
     timed = workload(run, task, trained)
     scale = timed.num_params / trained.params.numel()
-    world = SimulatedWorld(run.workers, platform, message_scale=scale, replay=replay)
+    world = SimulatedWorld(run.ranks, platform, message_scale=scale, replay=replay)
     delays, base_s = parse(run.delays or "constant"), platform.gradient_s(timed, run.batch_size)
     gradients = Gradients(task, batched=batched)
-    points = PointsOfAll(Evaluator(task, run.seed, SimulatedWorld(1, platform).comms[0]), run.workers)
+    evaluator = Evaluator(task, run.seed, SimulatedWorld(1, platform).comms[0], method.the_model)
+    points = PointsOfAll(evaluator, run.workers)
 
     def program(comm: SimulatedComm) -> tuple[Algorithm, float]:
         pace = VirtualPace(world.simulation, delays.of_worker(base_s, run.seed, comm.rank), gradients, scale)
@@ -77,7 +78,7 @@ def simulate(
         clock_s = train(algorithm, points.add, on_step if comm.rank == 0 else None)
         return algorithm, clock_s
 
-    ended = world.run(program)
+    ended = world.run(program)[: run.workers]  # servers have nothing to tell
     algorithms = [algorithm for algorithm, _ in ended]
     rows, sha256 = points.finish()
     workers = [worker_row(a.worker, a.comm, platform.name, clock_s) for a, clock_s in ended]
@@ -126,7 +127,7 @@ class PointsOfAll:
         points = [p for p in of_step if p is not None]
         if len(points) == self._workers:
             del self._waiting[point.steps]
-            self._rows[point.steps] = self._evaluator.mean_row(points)
+            self._rows[point.steps] = self._evaluator.model_row(points)
             self._last = points
 
     def finish(self) -> tuple[list[dict[str, Any]], str]:

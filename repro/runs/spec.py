@@ -32,7 +32,9 @@ class Sgd:
 
     `lr` is the reference learning rate; `milestones` are fractions of the run, in (0, 1), after each of which it is
     multiplied by `decay`. With `warmup_epochs` it first rises to that, by the same amount in every step, from
-    `warmup_lr` (gradual warm-up, Goyal et al. 2017, section 2.2).
+    `warmup_lr` (gradual warm-up, Goyal et al. 2017, section 2.2). With `inverse_decay` c and `inverse_power` q it is
+    divided by (1 + c t)^q after t steps of the worker: the form of EASGD's released code, and with q = 1 and c = 1/a
+    that of 4/(mu (t + a)).
     """
 
     lr: float
@@ -43,6 +45,8 @@ class Sgd:
     decay: float = 0.1
     warmup_epochs: float | None = None
     warmup_lr: float | None = None
+    inverse_decay: float | None = None
+    inverse_power: float | None = None
 
     def __post_init__(self) -> None:
         check_types(Sgd, vars(self))
@@ -50,6 +54,10 @@ class Sgd:
             raise UserError("warmup_epochs and warmup_lr belong together: how long, and from which learning rate")
         if self.warmup_epochs is not None and self.warmup_epochs <= 0:
             raise UserError(f"warmup_epochs must be above 0, not {self.warmup_epochs}")
+        if (self.inverse_decay is None) != (self.inverse_power is None):
+            raise UserError("inverse_decay and inverse_power belong together: lr / (1 + decay t)^power")
+        if self.inverse_decay is not None and self.inverse_decay < 0:
+            raise UserError(f"inverse_decay must not be negative, and is {self.inverse_decay}")
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,8 @@ class Run:
         batch_size: samples a worker draws for one gradient.
         epochs: collective passes over the data; a worker takes ceil(epochs * N / (workers * batch_size)) steps.
         evaluations: number of points, evenly spaced in steps, at which the model is copied for evaluation.
-        partition: how samples are dealt to workers: `iid`, `shards:K` (K class shards a worker), `dirichlet:ALPHA`.
+        partition: how samples are dealt to workers: `iid`, `whole` (every worker draws all), `shards:K` (K class shards
+            a worker), `dirichlet:ALPHA`.
         platform: simulated world: the machine, a name of `repro/worlds/platforms/`, @ and its file's digest.
         delays: simulated world: how the time of a gradient varies, see `repro/worlds/delays.py`.
         timed_as: simulated world: the model whose gradients and messages are timed in place of the task's own.
@@ -115,6 +124,11 @@ class Run:
         Fields that are None are left out, so that a run's key outlives new fields.
         """
         return json.dumps(_canonical(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def ranks(self) -> int:
+        """Ranks of the run: its workers, and behind them the servers its algorithm's option `servers` asks for."""
+        return self.workers + int(dict(self.config).get("servers", 0))
 
     @property
     def key(self) -> str:

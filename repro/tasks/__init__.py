@@ -44,6 +44,20 @@ def _cifar100(
     return Cifar100(cifar100.load_from(folders), seed, model, augment, num_train, num_test)
 
 
+def _easgd_cifar10(
+    folders: DataFolders,
+    seed: int,
+    *,
+    width: float = 1.0,
+    num_train: int = 50_000,
+    num_test: int = 10_000,
+) -> "Task":
+    from repro.tasks.data import cifar10
+    from repro.tasks.easgd_cifar import EasgdCifar10
+
+    return EasgdCifar10(cifar10.load_from(folders), seed, width, num_train, num_test)
+
+
 def _imagenet(
     folders: DataFolders,
     seed: int,
@@ -100,6 +114,7 @@ TASKS: dict[str, Callable[..., "Task"]] = {
     "cifar10": _cifar10,
     "cifar100": _cifar100,
     "digits": _digits,
+    "easgd-cifar10": _easgd_cifar10,
     "imagenet": _imagenet,
     "logistic": _logistic,
     "quadratic": _quadratic,
@@ -134,7 +149,7 @@ def workload_name(name: str, options: Mapping[str, Any]) -> str:
 
 def data_set_of(name: str, options: Mapping[str, Any]) -> str | None:
     """Return the name in `DATA_SETS` of what the task `name` reads; None where it needs nothing from outside."""
-    data = option(name, options, "dataset") or name
+    data = option(name, options, "dataset") or name.removeprefix("easgd-")
     return data if data in DATA_SETS else None
 
 

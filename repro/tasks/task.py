@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
+"""Inputs and targets, and behind them what else a sample brings with it, such as its dropout mask."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Task(ABC):
 
     @abstractmethod
     def batch(self, indices: Tensor, epoch: int) -> Batch:
-        """Return inputs and targets of the training samples `indices` (int64, shape (b,)) as seen in `epoch`."""
+        """Return inputs and targets, and what else `loss` wants, of the training samples `indices` (int64, shape (b,))
+        in their variation number `epoch`."""
 
     def prefetch(self, indices: Tensor, epoch: int) -> None:  # noqa: B027
         """Get ready what `batch` will be asked for next; a task with data in memory has nothing to do.

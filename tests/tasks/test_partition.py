@@ -89,14 +89,38 @@ def test_a_small_alpha_skews_the_classes_and_a_large_one_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["", "iid:2", "IID", "shards", "shards:", "shards:0", "shards:1.5", "dirichlet:0", "dirichlet:nan", "x:1"]
+    "option",
+    [
+        "",
+        "iid:2",
+        "whole:2",
+        "IID",
+        "shards",
+        "shards:",
+        "shards:0",
+        "shards:1.5",
+        "dirichlet:0",
+        "dirichlet:nan",
+        "x:1",
+    ],
 )
 def test_an_unknown_partition_is_one_line_that_names_the_known_ones(option: str) -> None:
     with pytest.raises(UserError) as error:
         parse(option)
     assert repr(option) in str(error.value)
-    assert "known: iid, shards:K" in str(error.value)
+    assert "known: iid, whole, shards:K" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_every_worker_draws_the_whole_set_in_an_order_and_a_variation_of_its_own() -> None:
+    partition = make_partition("whole", 50, None, 3, seed=4)
+    passes = [(worker, epoch) for worker in range(3) for epoch in range(4)]
+    orders = [tuple(partition.indices(worker, epoch).tolist()) for worker, epoch in passes]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len(set(orders)) == 12
+    assert sorted(partition.variation(worker, epoch) for worker, epoch in passes) == list(range(12))
+    again = make_partition("whole", 50, None, 3, seed=4)
+    assert tuple(again.indices(2, 3).tolist()) == orders[-1]
 
 
 def test_a_partition_that_cannot_be_dealt_is_refused() -> None:

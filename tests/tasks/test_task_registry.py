@@ -38,8 +38,8 @@ def test_every_model_and_set_can_be_asked_for() -> None:
 
 
 def test_a_task_says_which_data_it_reads() -> None:
-    assert [data_set_of(name, {}) for name in TASKS] == ["cifar10", "cifar100", None, "imagenet", None, None]
-    assert list(TASKS) == ["cifar10", "cifar100", "digits", "imagenet", "logistic", "quadratic"]
+    assert [data_set_of(name, {}) for name in TASKS] == ["cifar10", "cifar100", None, "cifar10", "imagenet", None, None]
+    assert list(TASKS) == ["cifar10", "cifar100", "digits", "easgd-cifar10", "imagenet", "logistic", "quadratic"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,11 @@ class Partition(ABC):
     def indices(self, worker: int, epoch: int) -> Tensor:
         """Return the samples of one worker in one epoch in the order it draws them, int64."""
 
+    def variation(self, worker: int, epoch: int) -> int:
+        """Return which variation of its samples (augmentation, noise) a worker sees in an epoch: the epoch's, where no
+        two workers draw the same sample in one."""
+        return epoch
+
 
 class Iid(Partition):
     """Every epoch one permutation, shared by all, is dealt like cards: worker r of p gets every p-th sample.
@@ -43,6 +48,20 @@ def _order(num_samples: int, seed: int, epoch: int) -> np.ndarray:
     return generator("order", seed, epoch).permutation(num_samples)
 
 
+class Whole(Partition):
+    """Every worker draws the whole set, in an order of its own in each of its passes."""
+
+    def __init__(self, num_samples: int, workers: int, seed: int) -> None:
+        self.num_samples, self.workers, self.seed = num_samples, workers, seed
+
+    def indices(self, worker: int, epoch: int) -> Tensor:
+        order = generator("order", self.seed, epoch, worker).permutation(self.num_samples)
+        return torch.from_numpy(order)
+
+    def variation(self, worker: int, epoch: int) -> int:
+        return epoch * self.workers + worker
+
+
 class Fixed(Partition):
     """Every worker keeps its shard for the whole run and reshuffles it each epoch."""
 
@@ -56,7 +75,7 @@ class Fixed(Partition):
 
 @dataclass(frozen=True)
 class PartitionOption:
-    """`iid`, `shards:K` or `dirichlet:ALPHA`, taken apart."""
+    """`iid`, `whole`, `shards:K` or `dirichlet:ALPHA`, taken apart."""
 
     kind: str
     number: float = 0
@@ -68,10 +87,10 @@ def parse(option: str) -> PartitionOption:
     Raises:
         UserError: it is unknown or its number is not one.
     """
-    known = "known: iid, shards:K (K class shards a worker, K >= 1), dirichlet:ALPHA (ALPHA > 0)"
+    known = "known: iid, whole, shards:K (K class shards a worker, K >= 1), dirichlet:ALPHA (ALPHA > 0)"
     kind, colon, number = option.partition(":")
     try:
-        if kind == "iid" and not colon:
+        if kind in ("iid", "whole") and not colon:
             return PartitionOption(kind)
         if kind == "shards" and int(number) >= 1:
             return PartitionOption(kind, int(number))
@@ -86,8 +105,8 @@ def make_partition(option: str, num_samples: int, labels: Tensor | None, workers
     """Return the partition that `option` names.
 
     Args:
-        option: `iid`, `shards:K` or `dirichlet:ALPHA`.
-        labels: class of every sample, shape (num_samples,); only `iid` does without.
+        option: `iid`, `whole`, `shards:K` or `dirichlet:ALPHA`.
+        labels: class of every sample, shape (num_samples,); `iid` and `whole` do without.
 
     Raises:
         UserError: the option is unknown, the task has no classes, or there are too few samples for it.
@@ -97,6 +116,8 @@ def make_partition(option: str, num_samples: int, labels: Tensor | None, workers
         raise UserError(f"{workers} workers cannot share {num_samples} samples")
     if parsed.kind == "iid":
         return Iid(num_samples, workers, seed)
+    if parsed.kind == "whole":
+        return Whole(num_samples, workers, seed)
     if labels is None:
         raise UserError(f"partition {option!r} needs a task whose samples have classes")
     random = generator("partition", seed)

@@ -7,7 +7,7 @@ from torch import Tensor
 from repro.tasks.data.partition import Partition
 
 Piece = tuple[Tensor, int]
-"""Samples (int64 indices) and the epoch they are drawn in."""
+"""Samples (int64 indices) and the epoch whose variation of them is drawn, see `Partition.variation`."""
 
 
 class BatchStream:
@@ -41,7 +41,7 @@ class BatchStream:
                 self._deal()
             taken = min(wanted, self._length - self.position)
             if taken > 0:
-                pieces.append((self._indices[self.position : self.position + taken], self.epoch))
+                pieces.append((self._indices[self.position : self.position + taken], self._variation))
             self.position += taken
             wanted -= taken
         return pieces
@@ -62,4 +62,5 @@ class BatchStream:
 
     def _deal(self) -> None:
         self._indices = self.partition.indices(self.worker, self.epoch)
+        self._variation = self.partition.variation(self.worker, self.epoch)
         self._length = len(self._indices)
