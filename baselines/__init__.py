@@ -1,10 +1,17 @@
 """The methods, one a file. A new one is a file beside these and a line in `ALGORITHMS`."""
 
+from baselines.admm import ADMM
 from baselines.adpsgd import ADPSGD
 from baselines.algorithm import Algorithm
+from baselines.downpour import Downpour
 from baselines.dpsgd import DPSGD
+from baselines.easgd import EASGD
+from baselines.easgd_round_robin import EASGDRoundRobin
+from baselines.easgd_synchronous import EASGDSynchronous
 from baselines.largebatch import LargeBatch
 from baselines.matcha import Matcha
+from baselines.mdownpour import MDownpour
+from baselines.sequential import Sequential
 from baselines.sgp import SGP
 from baselines.swarm import Swarm
 from baselines.swarm_nonblocking import SwarmNonblocking
@@ -21,4 +28,11 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "swarm_nonblocking": SwarmNonblocking,
     "swarm_quantized": SwarmQuantized,
     "swarm_pull": SwarmPull,
+    "easgd": EASGD,
+    "easgd_synchronous": EASGDSynchronous,
+    "easgd_round_robin": EASGDRoundRobin,
+    "downpour": Downpour,
+    "mdownpour": MDownpour,
+    "admm": ADMM,
+    "sequential": Sequential,
 }

@@ -18,14 +18,19 @@ class MomentumSgd:
         self.momentum = torch.zeros_like(params)
         self._decays = decays * sgd.weight_decay
 
+    def regularise(self, params: Tensor, gradient: Tensor) -> Tensor:
+        """Add weight decay to the gradient, in place, and return it."""
+        if self.sgd.weight_decay:
+            gradient.addcmul_(params, self._decays)
+        return gradient
+
     def direction(self, params: Tensor, gradient: Tensor) -> Tensor:
         """Return the direction, shape (d,), whose lr-fold is subtracted from the parameters.
 
         `gradient` is used up: its content afterwards is not the gradient. The returned vector is owned by the
         optimiser and valid until the next call.
         """
-        if self.sgd.weight_decay:
-            gradient.addcmul_(params, self._decays)
+        self.regularise(params, gradient)
         if not self.sgd.momentum:
             return gradient
         self.momentum.mul_(self.sgd.momentum).add_(gradient)

@@ -107,6 +107,11 @@ class Worker:
         and momentum, whose lr-fold is to be subtracted from the parameters."""
         return self.optimizer.direction(self.params, self.gradient())
 
+    def regularised_gradient(self) -> Tensor:
+        """Return the next mini-batch's gradient at `params` with weight decay, shape (d,), for methods that have a
+        momentum of their own."""
+        return self.optimizer.regularise(self.params, self.gradient())
+
     def mean_loss(self) -> float:
         """Return the mean of the mini-batch losses since the last call; nan where there were none."""
         losses, self.losses = self.losses, []

@@ -15,6 +15,9 @@ from baselines.algorithm import Algorithm
 from repro.worker import Worker
 from repro.worlds.comm import Comm, Window
 
+_TURN = 1 << 14
+"""Tag of a message that no algorithm's has."""
+
 
 def state_dict(algorithm: Algorithm) -> dict[str, Any]:
     """Return a copy of the worker's state, of the algorithm's declared `state` and of what its windows hold here.
@@ -42,11 +45,19 @@ def load_state_dict(algorithm: Algorithm, state: dict[str, Any]) -> None:
 
 @contextmanager
 def _all_stand_still(comm: Comm) -> Iterator[None]:
-    """Others reach into windows: nobody goes on before all have looked."""
+    """Others reach into windows: nobody goes on before all have looked, and then in the order of the ranks.
+
+    In the simulated world all go on at one moment; who then asks first for a lock is to be the same after a restart.
+    """
     with comm.off_the_clock():
         comm.barrier()
         yield
         comm.barrier()
+        turn = torch.zeros(1)
+        if comm.rank > 0:
+            comm.irecv(turn, comm.rank - 1, _TURN).wait()
+        if comm.rank + 1 < comm.size:
+            comm.isend(turn, comm.rank + 1, _TURN).wait()
 
 
 def _windows(algorithm: Algorithm) -> dict[str, Window]:

@@ -51,6 +51,7 @@ class Case:
         bytes_sent: (n, d) -> bytes that one worker sends in one step, in the mean over steps and workers.
         bytes_received: the same of those that it receives; as many as are sent where None.
         period: n -> steps after which the union of the communication graphs is connected.
+        sizes: the numbers of workers it is for.
         averages: whether parameters are averaged, rather than gradients.
         preserves: whether communication preserves the mass itself, and not its expectation alone.
         exact: whether vectors arrive as they were sent, to float32's rounding.
@@ -69,6 +70,7 @@ class Case:
     bytes_sent: Callable[[int, int], float] | None = None
     bytes_received: Callable[[int, int], float] | None = None
     period: Callable[[int], int] = lambda n: 1
+    sizes: tuple[int, ...] = SIZES
     averages: bool = True
     preserves: bool = True
     exact: bool = True

@@ -11,7 +11,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines import ADPSGD, DPSGD, SGP, LargeBatch, Matcha, Swarm, SwarmNonblocking, SwarmPull, SwarmQuantized
+from baselines import (
+    ADMM,
+    ADPSGD,
+    DPSGD,
+    EASGD,
+    SGP,
+    Downpour,
+    EASGDRoundRobin,
+    EASGDSynchronous,
+    LargeBatch,
+    Matcha,
+    MDownpour,
+    Sequential,
+    Swarm,
+    SwarmNonblocking,
+    SwarmPull,
+    SwarmQuantized,
+)
+from baselines.algorithm import Algorithm
 from baselines.parts.matcha_schedule import Schedule, periodic, schedule
 from repro.runs.spec import Sgd
 from repro.worker import Worker
@@ -59,6 +77,56 @@ def exact_mean(steps: int, size: int) -> Limit:
     """Without gradients, so many steps on so many workers give the exact mean."""
     return Limit(f"the mean after {steps} steps", mean_of_starts, (size,), {}, NO_LEARNING, lambda n: steps, 1e-6)
 
+
+def nesterov(of: Scene, ranks: Ranks) -> Tensor:
+    """Every worker takes Nesterov steps of its own: the gradient at x + delta v, as in the EASGD paper."""
+    found = []
+    for rank in range(ranks.size):
+        worker, v = Worker(of.run, of.task, rank), 0.0
+        delta = of.run.sgd.momentum
+        with torch.no_grad():
+            while worker.steps < worker.num_steps:
+                lr, x = worker.lr, worker.params.clone()
+                worker.params.add_(delta * v)
+                v = delta * v - lr * worker.regularised_gradient()
+                worker.params.copy_(x + v)
+        found.append(worker.params)
+    return torch.stack(found)
+
+
+def nesterov_point(of: Scene, ranks: Ranks) -> Tensor:
+    """The point y = x + delta v at which one worker's next gradient is taken."""
+    optimizer = torch.optim.SGD  # its Nesterov form is in terms of that point
+    worker = Worker(of.run, of.task, 0)
+    sgd = of.run.sgd
+    y = torch.nn.Parameter(worker.params.clone())
+    of_torch = optimizer([y], lr=sgd.lr, momentum=sgd.momentum, nesterov=True)
+    with torch.no_grad():
+        while worker.steps < worker.num_steps:
+            worker.params.copy_(y)
+            y.grad = worker.regularised_gradient().clone()
+            of_torch.step()
+    return y.detach()[None]
+
+
+def with_centre(algorithm: Algorithm) -> Tensor:
+    """A worker's parameters, and on rank 0 the centre's with them: what elastic moves leave as it is, in sum."""
+    x = algorithm.worker.params
+    return x + algorithm.model() if algorithm.comm.rank == 0 else x
+
+
+def centre_alone(algorithm: Algorithm) -> Tensor:
+    """The centre's parameters on rank 0: what gradients go to."""
+    return algorithm.model() if algorithm.comm.rank == 0 else torch.zeros_like(algorithm.worker.params)
+
+
+NESTEROV = Sgd(0.1, momentum=0.9, weight_decay=1e-2)
+"""At one learning rate: it is inside the momentum here, and outside in torch's form."""
+WITHOUT_MOMENTUM = Sgd(0.1, weight_decay=1e-2, milestones=(0.5,))
+APART = Limit("without elasticity, independent SGDs", alone, config={"beta": 0.0}, sgd=WITHOUT_MOMENTUM)
+NESTEROV_APART = Limit("and with momentum Nesterov's", nesterov, config={"beta": 0.0}, tolerance=1e-6)
+TO_CENTRE = 4
+"""Bytes of a parameter that an asynchronous worker reads from the centre, and of one that it writes there."""
 
 VANILLA_RING = Limit("D-PSGD with MATCHA's W", vanilla_ring, (3, 4, 5, 8), {"budget": 1.0}, tolerance=1e-6)
 
@@ -285,4 +353,90 @@ CASES = (
         timing="asynchronous",
         limits=(ONE_WORKER,),
     ),
+    Case(
+        EASGD,
+        {"period": 1},
+        bytes_sent=lambda n, d: TO_CENTRE * d,
+        mass=with_centre,
+        timing="asynchronous",
+        limits=(APART, NESTEROV_APART),
+    ),
+    Case(
+        EASGD,
+        {"period": 4, "beta": 0.5},
+        bytes_sent=lambda n, d: TO_CENTRE * d / 4,
+        period=lambda n: 4,
+        mass=with_centre,
+        timing="asynchronous",
+        limits=(APART, NESTEROV_APART),
+    ),
+    Case(
+        EASGDSynchronous,
+        bytes_sent=lambda n, d: 2 * (n - 1) / n * 4 * d,
+        mass=with_centre,
+        limits=(APART, NESTEROV_APART),
+    ),
+    Case(
+        EASGDSynchronous,
+        {"period": 3, "beta": 0.5},
+        bytes_sent=lambda n, d: 2 * (n - 1) / n * 4 * d / 3,
+        period=lambda n: 3,
+        mass=with_centre,
+        limits=(APART, NESTEROV_APART),
+    ),
+    Case(
+        EASGDRoundRobin,
+        bytes_sent=lambda n, d: 4 * d * (n > 1),
+        mass=with_centre,
+        timing="blocking",
+        limits=(Limit(APART.name, alone, config={"alpha": 0.0}, sgd=WITHOUT_MOMENTUM),),
+    ),
+    Case(
+        ADMM,
+        {"rho": 2.0},
+        bytes_sent=lambda n, d: 4 * d * (n > 1),
+        averages=False,
+        preserves=False,
+        exact=False,  # its multipliers may weigh starts negatively
+        timing="blocking",
+    ),
+    *(
+        Case(
+            Downpour,
+            {"period": tau, **config},
+            bytes_sent=lambda n, d, tau=tau: TO_CENTRE * d / tau,
+            period=lambda n, tau=tau: tau,
+            averages=False,
+            mass=centre_alone,
+            memory=lambda downpour: -downpour.v,
+            timing="asynchronous",
+            limits=(Limit("one worker is plain SGD", alone, (1,), tolerance=1e-6),),
+        )
+        for tau, config in ((1, {}), (4, {}))
+    ),
+    Case(
+        Downpour,
+        {"average": "all"},
+        bytes_sent=lambda n, d: TO_CENTRE * d,
+        averages=False,
+        preserves=False,  # the model is an average over time
+        timing="asynchronous",
+    ),
+    Case(
+        MDownpour,
+        averages=False,
+        mass=centre_alone,
+        timing="asynchronous",
+        limits=(Limit("one worker is Nesterov's SGD", nesterov_point, (1,), sgd=NESTEROV, tolerance=1e-5),),
+    ),
+    Case(
+        Sequential,
+        sizes=(1,),
+        bytes_sent=lambda n, d: 0,
+        limits=(
+            Limit("plain SGD", alone, (1,), sgd=WITHOUT_MOMENTUM),
+            Limit("Nesterov's SGD", nesterov, (1,), tolerance=1e-6),
+        ),
+    ),
+    Case(Sequential, {"average": "moving", "rate": 0.5}, sizes=(1,), bytes_sent=lambda n, d: 0, preserves=False),
 )

@@ -46,7 +46,12 @@ class Conformance:
         if "case" not in metafunc.fixturenames:
             return
         applies: Applies = getattr(metafunc.function, "applies", lambda case, size: True)
-        pairs = [(case, ranks) for case in self.cases for ranks in self.worlds if applies(case, ranks.size)]
+        pairs = [
+            (case, ranks)
+            for case in self.cases
+            for ranks in self.worlds
+            if ranks.size in case.sizes and applies(case, ranks.size)
+        ]
         metafunc.parametrize("case, ranks", pairs, ids=[f"{case.name}-{ranks.name}" for case, ranks in pairs])
 
     # -- mixing
