@@ -16,6 +16,7 @@ class Setting:
     Args:
         sgd: the local optimiser, with the learning rate for one worker.
         warmup_epochs: of methods whose learning rate is scaled with the number of workers; None for none.
+        partition: how samples are dealt to workers.
         platform: a machine of `repro/worlds/platforms/`, where the runs are made in the simulated world.
         delays: how gradient times vary there.
         timed_as: the model whose gradients and messages are timed there.
@@ -29,6 +30,7 @@ class Setting:
     evaluations: int
     sgd: Sgd
     warmup_epochs: float | None = None
+    partition: str = "iid"
     platform: str | None = None
     delays: str | None = None
     timed_as: str | None = None
@@ -84,6 +86,7 @@ def recipe(
             sgd=sgd,
             scale=scale,
             evaluations=setting.evaluations,
+            partition=setting.partition,
             world="mpi" if setting.platform is None else "simulated",
             platform=None if setting.platform is None else key_of(setting.platform),
             delays=setting.delays,
