@@ -20,11 +20,12 @@ from repro.report.plotdata import (
     Quantity,
     curve_data,
     final_data,
+    level_data,
     points_of,
     sweep_data,
     time_data,
 )
-from repro.report.style import FILLS, Look, figure_style, looks
+from repro.report.style import FILLS, HATCHES, Look, figure_style, looks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,8 @@ def _draw_panel(folder: Path, panel: Panel, library: Library, look: Mapping[str,
             data = curve_data(points, quantity, along)
             if data["estimate"].notna().any():
                 yield _draw_curves(folder, panel, quantity, along, data, look)
+        if len(levels := level_data(points)):
+            yield _draw_levels(folder, panel, levels, look)
     for quantity in TIMES if timing else FINALS:
         data = final_data(panel, library, quantity)
         if data["estimate"].notna().any():
@@ -114,6 +117,31 @@ def _draw_curves(
     if quantity.log and data.groupby("method")["estimate"].apply(lambda values: values.isna().all()).any():
         caption += " Methods without positive values, such as workers that are always equal, are not drawn."
     return _save(folder, panel, f"{quantity.slug}-{along.slug}", caption, data, draw, height=3.9)
+
+
+def _draw_levels(folder: Path, panel: Panel, data: "pd.DataFrame", look: Mapping[str, Look]) -> Figure:
+    methods, levels = panel.methods, sorted(data["level_percent"].unique())
+
+    def draw(axes: "Axes") -> None:
+        width = 0.8 / len(methods)
+        for place, label in enumerate(methods):
+            rows, style = data[data["method"] == label].sort_values("level_percent"), look[methods[label]]
+            at = [number - 0.4 + (place + 0.5) * width for number in range(len(levels))]
+            below, above = rows["estimate"] - rows["low"], rows["high"] - rows["estimate"]
+            axes.bar(
+                at, rows["estimate"], width, label=label, color=style.colour, hatch=HATCHES[place % len(HATCHES)],
+                edgecolor="white", linewidth=0.4, yerr=[below, above], error_kw={"elinewidth": 0.8},
+            )  # fmt: skip
+        axes.set_xticks(range(len(levels)), [f"{level:g} %" for level in levels])
+        axes.set(xlabel="test accuracy (top-1)", ylabel="time until it is reached (s)")
+        axes.grid(axis="x", visible=False)
+        axes.figure.legend(loc="outside lower center", ncols=3 if max(map(len, methods)) < 15 else 2)
+
+    caption = (
+        "Time until a test accuracy is first reached, on straight lines between evaluation points: means over seeds "
+        "with their 90 % Student t intervals. No bar: some seed did not reach it, or had at its first point."
+    )
+    return _save(folder, panel, "time-to-top1", caption, data, draw, height=3.9)
 
 
 def _draw_finals(

@@ -1,5 +1,6 @@
 """The data of the figures: what is drawn, computed before anything is."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,47 @@ def curve_data(points: Mapping[str, "pd.DataFrame"], quantity: Quantity, along: 
             )
         )
     return pd.concat(tables, ignore_index=True)
+
+
+LEVELS, LEVEL_STEP = 4, 5.0
+"""How many accuracies a time is shown for, and the percentage points between two of them."""
+
+
+def level_data(points: Mapping[str, "pd.DataFrame"]) -> "pd.DataFrame":
+    """Return method, level, estimate, low, high, seeds: the seconds until the test accuracy first reaches a level.
+
+    On straight lines between evaluation points; nan where a seed does not reach it. Levels are multiples of 5 %, of
+    those that two methods reach the highest four.
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows = []
+    for label, of_method in points.items():
+        seconds = [
+            _reaching(curve, level) for level in _ALL_LEVELS for _, curve in of_method.groupby("key", sort=False)
+        ]
+        table = np.array(seconds, dtype=float).reshape(len(_ALL_LEVELS), -1)
+        bounds = row_intervals(table, log=False)
+        rows += [(label, *row, table.shape[1]) for row in zip(_ALL_LEVELS, *bounds, strict=True)]
+    data = pd.DataFrame(rows, columns=["method", "level_percent", "estimate", "low", "high", "seeds"])
+    reached = data.groupby("level_percent")["estimate"].count()
+    shown = sorted(reached.index[reached >= 2])[-LEVELS:]
+    return data[data["level_percent"].isin(shown)].reset_index(drop=True)
+
+
+_ALL_LEVELS = [LEVEL_STEP * number for number in range(1, 20)]
+
+
+def _reaching(curve: "pd.DataFrame", level: float) -> float:
+    """Return the clock at which a run first reaches the level; nan where it does not, or had at its first point."""
+    ordered = curve.sort_values("steps")
+    clock, values = ordered[SECONDS.column].tolist(), ordered[TOP1.column].tolist()
+    at = next((k for k, value in enumerate(values) if value >= level), 0)
+    if at == 0:
+        return math.nan
+    share = (level - values[at - 1]) / (values[at] - values[at - 1])
+    return clock[at - 1] + share * (clock[at] - clock[at - 1])
 
 
 def row_intervals(values: Any, log: bool) -> tuple[Any, Any, Any]:

@@ -4,6 +4,7 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -80,7 +81,7 @@ def test_every_figure_has_its_formats_and_its_data(results: Path) -> None:
     figures = write_figures(results, papers(), read_library(results))
     assert [figure.name.removeprefix("toys-laptop-") for figure in figures] == [
         "top1-epochs", "top1-seconds", "top1-megabytes", "train-loss-epochs", "consensus-epochs",
-        "final-top1", "final-step-time", "time",
+        "time-to-top1", "final-top1", "final-step-time", "time",
     ]  # fmt: skip
     for figure in figures:
         for extension in (*FORMATS, "csv"):
@@ -94,6 +95,31 @@ def test_the_data_of_a_curve_are_means_with_their_band(results: Path) -> None:
     assert (last["estimate"], last["seeds"], last["steps"]) == (91.0, 3, 100)
     assert last["high"] - 91.0 == pytest.approx(2.919986 / math.sqrt(3))
     assert last["megabytes_sent"] == pytest.approx(0.4)
+
+
+def test_times_to_a_level_lie_on_straight_lines(results: Path) -> None:
+    library = read_library(results)
+    write_figures(results, papers(), library)
+    data = pd.read_csv(results / "figures" / "toys-laptop-time-to-top1.csv")
+    epochs = library.frames.epochs
+    epochs = epochs[epochs["evaluated_model"] == "mean"]
+    assert sorted(data["level_percent"].unique()) == [70, 75, 80, 85]  # 90: by every seed of one method alone
+    for label, cell in (("LB-SGD", LARGEBATCH), ("SwarmSGD H=2", SWARM)):
+        for row in data[data["method"] == label].itertuples():
+            keys = [cell.recipe("laptop", seed, None).key for seed in (1, 2, 3)]
+            curves = [epochs[epochs["key"] == key].sort_values("steps") for key in keys]
+            seconds = [np.interp(row.level_percent, of["test_top1_percent"], of["clock_s"]) for of in curves]
+            assert row.estimate == pytest.approx(np.mean(seconds))
+            assert row.seeds == 3
+
+
+def test_a_level_that_a_seed_does_not_reach_has_no_time(results: Path) -> None:
+    add(results, SWARM.recipe("laptop", 4, None), 82.0)
+    write_figures(results, papers(), read_library(results))
+    data = pd.read_csv(results / "figures" / "toys-laptop-time-to-top1.csv")
+    missing = data.set_index(["method", "level_percent"])["estimate"].isna()
+    assert not missing["SwarmSGD H=2", 80]
+    assert 85 not in data["level_percent"].tolist()
 
 
 def test_a_curve_has_a_gap_where_a_seed_diverged(results: Path) -> None:
