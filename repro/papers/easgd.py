@@ -1,16 +1,17 @@
 """EASGD: Zhang, Choromanska, LeCun, Deep Learning with Elastic Averaging SGD, NeurIPS 2015 (arXiv 1412.6651).
 
-Its experiments on CIFAR-10 are in `easgd_cifar`.
+Its experiments on CIFAR-10 are in `easgd_cifar`, their times in `easgd_times`.
 """
 
-from repro.papers.easgd_cifar import CELLS, CLAIMS
+from repro.papers import easgd_cifar, easgd_times
 from repro.papers.paper import Paper
 
 PAPER = Paper(
     "easgd",
     "EASGD",
     "Zhang, Choromanska, LeCun. Deep Learning with Elastic Averaging SGD. NeurIPS 2015, arXiv 1412.6651 v8.",
-    CELLS,
-    CLAIMS,
+    easgd_cifar.CELLS,
+    easgd_cifar.CLAIMS,
     platform="titan-infiniband",
+    studies=(easgd_times.STUDY,),
 )

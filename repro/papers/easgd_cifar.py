@@ -75,7 +75,7 @@ GRIDS = {
 """The paper's learning rates for batches of 128, tables 1 and 2 of its supplement, from memory. ADOWNPOUR and
 MVADOWNPOUR have DOWNPOUR's, ASGD and MVASGD SGD's."""
 
-CHOSEN = {"easgd": 0.05, "eamsgd": 0.01, "downpour": 0.005, "mdownpour": 5e-5, "sgd": 0.05, "msgd": 0.001}
+CHOSEN = {"easgd": 0.05, "eamsgd": 0.005, "downpour": 0.005, "mdownpour": 5e-5, "sgd": 0.05, "msgd": 0.001}
 """The best of each grid, see above."""
 
 MOMENTUM = {"eamsgd": 0.99, "mdownpour": 0.99, "msgd": 0.99}
