@@ -1,4 +1,4 @@
-"""A non-blocking interaction between two ranks against the bare get and put of the same bytes."""
+"""One-sided moves between two ranks against the bare operations on the same bytes."""
 
 import json
 import os
@@ -20,7 +20,15 @@ SIZE = 11_689_512  # ResNet-18
 
 @pytest.mark.mpi
 @pytest.mark.timeout(600)
-def test_nonblocking_interaction(benchmark, keep_ratio: Keep) -> None:
+@pytest.mark.parametrize(
+    ("ours", "bare", "what", "aim"),
+    [
+        ("swarm", "put", "non-blocking interaction, ResNet-18, against get + put", 1.5),
+        ("easgd", "accumulate", "elastic update of a server, ResNet-18, against get + accumulate", 1.3),
+    ],
+    ids=["swarm", "easgd"],
+)
+def test_one_sided_move(benchmark, keep_ratio: Keep, ours: str, bare: str, what: str, aim: float) -> None:
     def block(way: str) -> float:
         """Median seconds of one start of 2 ranks."""
         start = command(2, [sys.executable, str(PROGRAM), str(SIZE), str(ROUNDS), way])
@@ -29,11 +37,11 @@ def test_nonblocking_interaction(benchmark, keep_ratio: Keep) -> None:
         assert done.returncode == 0, done.stderr
         return median(json.loads(done.stdout.strip().splitlines()[-1]))
 
-    seconds: dict[str, list[float]] = {"ours": [], "bare": []}
+    seconds: dict[str, list[float]] = {ours: [], bare: []}
 
     def alternate() -> None:
         for way, kept in seconds.items():
             kept.append(block(way))
 
     benchmark.pedantic(alternate, rounds=BLOCKS)
-    keep_ratio("non-blocking interaction, ResNet-18, against get + put", seconds["ours"], seconds["bare"], 1.5)
+    keep_ratio(what, seconds[ours], seconds[bare], aim)

@@ -1,6 +1,9 @@
-"""Times, on 2 ranks, an interaction that rank 0 starts while rank 1 computes, or the bare get and put of as many bytes.
+"""Times, on 2 ranks, what rank 0 does to a vector of rank 1 while that computes.
 
-    mpirun -n 2 python interaction.py NUM_FLOATS ROUNDS ours|bare
+An interaction of non-blocking SwarmSGD, or the bare get and put of as many bytes; an elastic move of EASGD, or the bare
+get and accumulate.
+
+    mpirun -n 2 python interaction.py NUM_FLOATS ROUNDS swarm|put|easgd|accumulate
 
 Rank 0 prints a JSON list: the seconds of each round.
 """
@@ -14,8 +17,8 @@ import numpy as np
 import torch
 from mpi4py import MPI
 
-from baselines import SwarmNonblocking
-from repro.runs.spec import Run, Sgd
+from baselines import EASGD, SwarmNonblocking
+from repro.runs.spec import Run, Sgd, options
 from repro.tasks.quadratic import Quadratic
 from repro.worker import Worker
 from repro.worlds.mpi import MpiComm
@@ -45,10 +48,38 @@ def get_and_put(size: int) -> Callable[[], None]:
     return once
 
 
+def elastic_move(size: int) -> Callable[[], None]:
+    """Our elastic move of rank 0, the worker, with the centre on rank 1, the server."""
+    comm = MpiComm(MPI.COMM_WORLD, 1)
+    run = Run("easgd", "quadratic", 1, 0, 1, 1.0, Sgd(0.0), "smoke", options(servers=1))
+    task = Quadratic(num_features=size, num_samples=2)
+    algorithm = EASGD(Worker(run, task, comm.rank), comm, EASGD.Config(servers=1))
+    return lambda: algorithm.visit(algorithm.move)
+
+
+def get_and_accumulate(size: int) -> Callable[[], None]:
+    """A get from rank 1 and an accumulate to it, under its lock."""
+    window = MPI.Win.Allocate(4 * size, 4, comm=MPI.COMM_WORLD)
+    memory, buffer = np.frombuffer(window.tomemory(), np.float32), np.zeros(size, np.float32)
+    memory[:] = 1.0
+
+    def once() -> None:
+        window.Lock(1)
+        window.Get(buffer, 1)
+        window.Flush(1)
+        window.Accumulate(buffer, 1, op=MPI.SUM)
+        window.Unlock(1)
+
+    return once
+
+
+WAYS = {"swarm": interaction, "put": get_and_put, "easgd": elastic_move, "accumulate": get_and_accumulate}
+
+
 def main(size: int, rounds: int, name: str) -> None:
     torch.set_num_threads(1)
     world = MPI.COMM_WORLD
-    way = {"ours": interaction, "bare": get_and_put}[name](size)
+    way = WAYS[name](size)
     seconds = []
     world.Barrier()
     if world.rank == 0:
