@@ -1,10 +1,10 @@
 """Studies on the command line: made once, in processes of their own, and whole or not at all."""
 
+import importlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from repro.launch.show import cells_table, status_table
 from repro.launch.wanted import Wanted
 from repro.papers import PAPERS
 from repro.papers.paper import Study
+from repro.runs import sources
 from repro.runs.provenance import ROOT, sha256_of
 from repro.runs.store import Store
 from repro.runs.study import Studies, StudyTable
@@ -163,25 +164,33 @@ def test_the_estimate_comes_from_the_paper_and_then_from_what_was_made(maths: Pa
     assert Cost(store, studies).seconds(run) == STUDY_START_S + 5.0
 
 
-def test_what_computed_is_kept_and_told_apart(tmp_path: Path) -> None:
-    program = (
-        "import sys\nfrom pathlib import Path\nfrom repro.launch.study import execute\n"
-        "from repro.papers import PAPERS\n"
-        "from repro.papers.paper import Study\nfrom repro.runs.study import Studies\nimport dataclasses, pandas as pd\n"
-        "def compute(scale, seed):\n    import repro.draws\n    return pd.DataFrame({'x': [1]})\n"
-        "study = Study('s', 'S', 'source', compute)\n"
-        "PAPERS['demo'] = dataclasses.replace(PAPERS['demo'], studies=(study,))\n"
-        "execute(study.run('demo', 'smoke', 0), Studies(Path(sys.argv[1])))\n"
+def test_what_computed_is_kept_and_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "repro" / "theory").mkdir(parents=True)
+    (tmp_path / "own_of_a_study.py").write_text(
+        "from repro.papers.paper import Paper\nimport numpy\ndef compute(scale, seed):\n"
+        "    from repro.theory import deep, late\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, check=True, timeout=60)
-    (table,) = Studies(tmp_path)
-    assert table.sources_sha256 == {"repro/draws.py": sha256_of(ROOT / "repro/draws.py")}
-    assert table.other_code == ()
-    head = json.loads((table.folder / "study.json").read_text())
-    head["sources_sha256"] = {"repro/draws.py": "0" * 64, "repro/gone.py": "0" * 64}
-    (table.folder / "study.json").write_text(json.dumps(head))
-    (table,) = Studies(tmp_path)
-    assert table.other_code == ("repro/draws.py", "repro/gone.py")
+    (tmp_path / "repro" / "theory" / "__init__.py").write_text("")
+    (tmp_path / "repro" / "theory" / "deep.py").write_text("from repro.theory.deeper import value\n")
+    (tmp_path / "repro" / "theory" / "deeper.py").write_text("value = 1\n")
+    (tmp_path / "repro" / "theory" / "late.py").write_text("")
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    compute = importlib.import_module("own_of_a_study").compute
+    files = ["own_of_a_study.py", *(f"repro/theory/{name}.py" for name in ("__init__", "deep", "deeper", "late"))]
+    assert sources.sources_sha256(compute) == {name: sha256_of(tmp_path / name) for name in files}
+
+
+def test_a_table_whose_code_has_changed_says_which_files(maths: Path) -> None:
+    assert make(maths, "maths.squares") == 0
+    (table,) = tables(maths).values()
+    assert table.sources_sha256.keys() == {"tests/toy_studies.py", "repro/errors.py"}
+    path = table.folder / "study.json"
+    head = json.loads(path.read_text())
+    head["sources_sha256"] |= {"repro/errors.py": "0" * 64, "repro/gone.py": "0" * 64}
+    path.write_text(json.dumps(head))
+    (table,) = tables(maths).values()
+    assert sorted(table.other_code) == ["repro/errors.py", "repro/gone.py"]
 
 
 def test_every_study_of_the_papers_can_be_told_from_every_cell() -> None:

@@ -49,8 +49,8 @@ class Study:
     """A computation of a paper that is no training run of workers: theory, Monte Carlo, or a compiled kernel.
 
     Args:
-        compute: from scale and seed to a tidy table with unit-suffixed columns, on one core. It imports what it
-            computes with when called: the modules of this project that it brings in are kept as what made the table.
+        compute: from scale and seed to a tidy table with unit-suffixed columns, on one core. The files of this
+            project that its module imports, from outside the harness, are kept as what made the table.
         seeded: whether it draws at random; an exact study has one table, of seed 0.
         world: what its numbers are. Measured times are taken with nothing else running.
         figures: how the table is drawn.
@@ -64,7 +64,7 @@ class Study:
     source: str
     compute: "Callable[[Scale, int], pd.DataFrame]"
     seeded: bool = False
-    world: Literal["theory", "simulated", "measured"] = "theory"
+    world: Literal["theory", "monte carlo", "simulated", "measured"] = "theory"
     figures: tuple[HeatMap | Lines, ...] = ()
     needs: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
