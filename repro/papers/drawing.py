@@ -10,12 +10,11 @@ class Axis:
 
     Args:
         label: the quantity with its unit.
-        scale: `symlog` is linear between -1 and 1.
     """
 
     column: str
     label: str
-    scale: Literal["linear", "log", "symlog"] = "linear"
+    scale: Literal["linear", "log"] = "linear"
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ def _draw_maps(canvas: "Canvas", facets: Facets, figure: HeatMap) -> None:
     import numpy as np
 
     grid = _subplots(canvas, facets)
+    shown_x, shown_y = [], []
     norm, extend = _norm(figure, np.concatenate([rows[figure.value.column] for row in facets for _, rows in row]))
     for axes, heading, rows in grid:
         table = rows.pivot(index=figure.y.column, columns=figure.x.column, values=figure.value.column)
@@ -104,15 +105,20 @@ def _draw_maps(canvas: "Canvas", facets: Facets, figure: HeatMap) -> None:
         if figure.value.scale == "log":
             values = np.where(values > 0, values, np.nan)
         axes.set_facecolor("#dddddd")
+        edges_x, edges_y = _edges(x, figure.x), _edges(y, figure.y)
         mesh = axes.pcolormesh(
-            _edges(x, figure.x), _edges(y, figure.y), values, norm=norm, rasterized=True,
-            cmap="cividis" if figure.centre is None else "RdBu_r",
-        )  # fmt: skip
+            edges_x, edges_y, values, norm=norm, rasterized=True, cmap="viridis" if figure.centre is None else "RdBu_r"
+        )
+        shown_x.append((edges_x[0], edges_x[-1]))
+        shown_y.append((edges_y[0], edges_y[-1]))
         if figure.contour is not None and np.nanmin(values) < figure.contour < np.nanmax(values):
             axes.contour(x, y, values, levels=[figure.contour], colors="black", linewidths=0.9)
         axes.grid(visible=False)
         _dress(axes, heading, figure.x, figure.y)
     _label_outer(grid, facets, figure.x, figure.y)
+    # grids may differ: what all of them cover
+    grid[0][0].set_xlim(max(low for low, _ in shown_x), min(high for _, high in shown_x))
+    grid[0][0].set_ylim(max(low for low, _ in shown_y), min(high for _, high in shown_y))
     bar = canvas.colorbar(mesh, ax=[axes for axes, _, _ in grid], extend=extend)
     bar.set_label(figure.value.label)
 
@@ -179,7 +185,7 @@ def _draw_lines(canvas: "Canvas", facets: Facets, figure: Lines, look: Mapping[s
     _label_outer(grid, facets, figure.x, figure.y)
     named = {label: line for label, line in labels.items() if label}
     if named:
-        columns = 4 if max(map(len, named)) < 12 else 3 if max(map(len, named)) < 18 else 2
+        columns = 4 if max(map(len, named)) < 14 else 3 if max(map(len, named)) < 18 else 2
         canvas.legend(list(named.values()), list(named), loc="outside lower center", ncols=columns)
 
 
@@ -202,9 +208,10 @@ def _subplots(canvas: "Canvas", facets: Facets) -> "list[tuple[Axes, str, pd.Dat
 
 def _dress(axes: "Axes", heading: str, x: Axis, y: Axis) -> None:
     axes.set_title(heading, fontsize="small")
-    options = {"symlog": {"linthresh": 1.0}}
-    axes.set_xscale(x.scale, **options.get(x.scale, {}))
-    axes.set_yscale(y.scale, **options.get(y.scale, {}))
+    axes.set_xscale(x.scale)
+    axes.set_yscale(y.scale)
+    if x.scale == "linear":
+        axes.locator_params(axis="x", nbins=5)
 
 
 def _label_outer(grid: "list[tuple[Axes, str, pd.DataFrame]]", facets: Facets, x: Axis, y: Axis) -> None:

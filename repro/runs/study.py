@@ -26,7 +26,7 @@ class StudyRun:
     """A study of a paper at a scale with a seed: what one table is made for.
 
     Args:
-        world: what its numbers are, as its Study says: theory, monte carlo, simulated or measured.
+        world: what its numbers are, as its Study says: theory, Monte Carlo, simulated or measured.
         seed: 0 where the study is exact.
     """
 
