@@ -11,6 +11,9 @@ from baselines.easgd_synchronous import EASGDSynchronous
 from baselines.largebatch import LargeBatch
 from baselines.matcha import Matcha
 from baselines.mdownpour import MDownpour
+from baselines.nonblocking_allreduce import NonblockingAllReduce
+from baselines.nonblocking_dpsgd import NonblockingDPSGD
+from baselines.nonblocking_matcha import NonblockingMatcha
 from baselines.sequential import Sequential
 from baselines.sgp import SGP
 from baselines.swarm import Swarm
@@ -35,4 +38,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "mdownpour": MDownpour,
     "admm": ADMM,
     "sequential": Sequential,
+    "nonblocking_allreduce": NonblockingAllReduce,
+    "nonblocking_dpsgd": NonblockingDPSGD,
+    "nonblocking_matcha": NonblockingMatcha,
 }
