@@ -21,7 +21,7 @@ all-reduce, D-PSGD and MATCHA, and no gradient is stale. Everything else is deci
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from repro.papers.cifar10_gossip import MILESTONES
 from repro.papers.measures import measured_total, seconds_of_run, seconds_to_loss, train_loss
@@ -67,7 +67,7 @@ class Form(NamedTuple):
 
     blocking: str
     nonblocking: str
-    config: dict[str, object]
+    config: dict[str, Any]
     label: str
 
 
@@ -199,7 +199,8 @@ CLAIMS = (
 PAPER = Paper(
     "nonblocking",
     "Non-blocking SGD",
-    "He, Dube. Accelerating Parallel Stochastic Gradient Descent via Non-blocking Mini-batches. 2022. arXiv 2211.00889.",
+    "He, Dube. Accelerating Parallel Stochastic Gradient Descent via Non-blocking Mini-batches. 2022. arXiv "
+    "2211.00889.",
     CELLS,
     CLAIMS,
     platform=MACHINE,
