@@ -8,8 +8,8 @@ all-reduce, D-PSGD and MATCHA, and no gradient is stale. Everything else is deci
 - Trained as MATCHA's released code trains: a batch of 128 a worker, learning rate 0.8 in all, no momentum, weight decay
   5e-4, a tenth of the learning rate after 1/2 and 3/4 of the samples; for all methods. (A first choice, 256 samples a
   worker with momentum 0.9 at 0.8 in all, was given up when the loss of blocking MATCHA rose to 10 in its warm-up.)
-- Batches in 8 mini-batches, as in the first author's course project, so of 16 samples. A blocking method takes the batch
-  of 128 in one gradient.
+- Batches in 8 mini-batches, as in the first author's course project, so of 16 samples. A blocking method takes the
+  batch of 128 in one gradient.
 - Workers differ as half of them, the odd ranks, being 3 times slower: with many mini-batches 2 times less time is then
   what can be had, (1 + 3)/2. Of 8 mini-batches a slow worker finishes 3 while a fast one finishes 8, and takes 9/8 of
   its time: 44 mini-batches in the time of 9, where blocking workers take 64 in that of 24, 1.83 times less time.

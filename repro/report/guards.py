@@ -117,7 +117,7 @@ def _wrong_rows(record: Record, size: int, epochs: Columns, workers: Columns) ->
             return f"{samples:.0f} samples at epoch {epoch:g} are not epochs of {size}"
     for rank, samples, steps in zip(workers["rank"], workers["samples"], workers["steps"], strict=True):
         if samples != steps * run.batch_size and not equal:
-            return f"worker {rank} drew {samples:.0f} samples in {steps:.0f} steps of {run.batch_size}"
+            return f"worker {rank:.0f} drew {samples:.0f} samples in {steps:.0f} steps of {run.batch_size}"
     drawn, said = sum(workers["samples"]), max(epochs["samples"])
     if drawn != said:
         return f"the workers drew {drawn:.0f} samples, the last row says {said:.0f}"
