@@ -5,6 +5,15 @@ from repro.papers.paper import Paper
 
 PAPERS: dict[str, Paper] = {
     paper.key: paper
-    for paper in (swarmsgd.PAPER, dpsgd.PAPER, adpsgd.PAPER, sgp.PAPER, matcha.PAPER, easgd.PAPER, nonblocking.PAPER, demo.PAPER)
+    for paper in (
+        swarmsgd.PAPER,
+        dpsgd.PAPER,
+        adpsgd.PAPER,
+        sgp.PAPER,
+        matcha.PAPER,
+        easgd.PAPER,
+        nonblocking.PAPER,
+        demo.PAPER,
+    )
 }
 """Every paper of the suite by its key. A new paper is a file beside this one and an entry here."""
