@@ -12,6 +12,9 @@ from baselines.largebatch import LargeBatch
 from baselines.localsgd import LocalSGD
 from baselines.matcha import Matcha
 from baselines.mdownpour import MDownpour
+from baselines.nonblocking_allreduce import NonblockingAllReduce
+from baselines.nonblocking_dpsgd import NonblockingDPSGD
+from baselines.nonblocking_matcha import NonblockingMatcha
 from baselines.sequential import Sequential
 from baselines.sgp import SGP
 from baselines.swarm import Swarm
@@ -37,4 +40,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "admm": ADMM,
     "sequential": Sequential,
     "localsgd": LocalSGD,
+    "nonblocking_allreduce": NonblockingAllReduce,
+    "nonblocking_dpsgd": NonblockingDPSGD,
+    "nonblocking_matcha": NonblockingMatcha,
 }

@@ -17,6 +17,9 @@ class Algorithm(ABC):
     Attributes:
         Config: a frozen dataclass of the method's options; a wrong value raises UserError.
         state: names of the attributes, beyond the worker's own, that must survive a restart.
+        equal_steps: whether all workers take the run's `num_steps`. Where faster workers draw more samples than slower
+            ones, a run ends with a budget of samples of all workers together, that of `num_steps` each: all workers
+            agree on a count of them, which the method tells its worker (`Worker.drawn_by_all`), and when it is used up.
         allreduces: whether steps reduce over all workers, for which the MPI world starts Horovod.
         the_model: which model the paper speaks of: the mean of the workers' shares, or the centre, which is rank 0's
             share.
@@ -27,6 +30,7 @@ class Algorithm(ABC):
 
     Config: ClassVar[type]
     state: ClassVar[tuple[str, ...]] = ()
+    equal_steps: ClassVar[bool] = True
     allreduces: ClassVar[bool] = False
     the_model: ClassVar[Literal["mean", "centre"]] = "mean"
 
@@ -36,6 +40,10 @@ class Algorithm(ABC):
     @abstractmethod
     def step(self) -> None:
         """Take one local step: draw one mini-batch, update the model, communicate where the method does."""
+
+    def finished(self) -> bool:
+        """Return whether this worker's run is over."""
+        return self.worker.steps >= self.worker.num_steps
 
     def measures(self) -> dict[str, float]:
         """Return what this worker has measured of the method itself, such as staleness, for the record."""

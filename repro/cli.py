@@ -37,7 +37,10 @@ Platform = Annotated[
     str | None, typer.Option(help="Simulated world: a machine of a paper or a .toml file; by default the paper's.")
 ]
 Delays = Annotated[
-    str | None, typer.Option(help="Simulated world: how gradient times vary, e.g. lognormal:0.2, slow:4@0, trace:FILE.")
+    str | None,
+    typer.Option(
+        help="How gradient times vary, e.g. lognormal:0.2, slow:4@0, trace:FILE; with --world mpi, by sleeps."
+    ),
 ]
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]

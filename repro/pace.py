@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 class Pace(ABC):
-    """Has gradients computed."""
+    """Has gradients computed.
+
+    Attributes:
+        scale: how many times larger the model is taken for.
+    """
+
+    scale: float = 1.0
 
     @abstractmethod
     def gradient(self, worker: "Worker", on_bucket: OnBucket | None) -> float:

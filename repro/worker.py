@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from repro.buckets import Buckets, OnBucket
+from repro.buckets import Buckets, OnBucket, pieces
 from repro.draws import generator
 from repro.flat import flatten
 from repro.optimizer import MomentumSgd
@@ -27,7 +27,10 @@ class Worker:
         buffers: statistics of batch normalisation, float32, shape (b,); always local.
         size: p, the number of workers; ranks from p on are servers, which compute nothing.
         steps: gradients computed so far.
-        num_steps: gradients this worker computes in the whole run.
+        num_steps: gradients this worker computes in the whole run; in the mean over the workers, where a method has
+            them draw different numbers of samples.
+        drawn_by_all: samples drawn by all workers so far, as far as this worker knows, told by a method whose workers
+            draw different numbers of them; None where all draw the same.
         rng: this worker's own random stream, seeded with (seed, rank). What all workers must draw alike is drawn from
             a generator of (purpose, seed, number), see `repro.draws`; nothing from a global one.
     """
@@ -46,6 +49,7 @@ class Worker:
         self.rng = generator("worker", run.seed, rank)
         self.steps = 0
         self.num_steps = 0 if self.serves else run.num_steps(task.num_samples)
+        self.drawn_by_all: int | None = None
         self.gradient_s = 0.0
         self.loss = math.nan
         self.losses: list[float] = []
@@ -57,8 +61,14 @@ class Worker:
 
     @property
     def samples(self) -> int:
-        """Samples drawn by all workers so far: exact where workers step together, size * own samples otherwise."""
-        return self.steps * self.size * self.run.batch_size
+        """Samples drawn by all workers so far: exact where workers step together, `drawn_by_all` where they draw
+        different numbers, size * own samples otherwise."""
+        return self.steps * self.size * self.run.batch_size if self.drawn_by_all is None else self.drawn_by_all
+
+    @property
+    def budget(self) -> int:
+        """Samples that all workers draw in the whole run."""
+        return self.num_steps * self.size * self.run.batch_size
 
     @property
     def epoch(self) -> float:
@@ -75,7 +85,7 @@ class Worker:
         sgd = self.run.sgd
         if sgd.warmup_epochs is not None and sgd.warmup_lr is not None and self.epoch < sgd.warmup_epochs:
             return sgd.warmup_lr + (sgd.lr - sgd.warmup_lr) * self.epoch / sgd.warmup_epochs
-        lr = sgd.lr * sgd.decay ** bisect_right(sgd.milestones, self.steps / self.num_steps)
+        lr = sgd.lr * sgd.decay ** bisect_right(sgd.milestones, self.samples / self.budget)
         if sgd.inverse_decay is not None and sgd.inverse_power is not None:
             lr /= (1 + sgd.inverse_decay * self.steps) ** sgd.inverse_power
         return lr
@@ -116,6 +126,10 @@ class Worker:
         """Return the mean of the mini-batch losses since the last call; nan where there were none."""
         losses, self.losses = self.losses, []
         return sum(losses) / len(losses) if losses else math.nan
+
+    def pieces(self) -> list[Tensor]:
+        """Return the views of the gradient vector that `on_bucket` is called with, in its order."""
+        return pieces(self.model, scale=self._pace.scale)
 
     @cached_property
     def _buckets(self) -> Buckets:

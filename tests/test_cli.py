@@ -173,6 +173,15 @@ def test_a_simulated_run_is_another_run_and_says_where(repro: Repro, tmp_path: P
     assert "simulated (dgx-10gbe)" in other
 
 
+def test_a_run_on_real_ranks_can_have_stragglers_and_is_then_another_run(repro: Repro, tmp_path: Path) -> None:
+    add_record(tmp_path, PAPERS["demo"].cell("digits-dpsgd").recipe("smoke", 1, None))
+    arguments = ("run", "demo.digits-dpsgd", "--scale", "smoke", "--results", tmp_path, "--dry-run")
+    _, output, _ = repro(*arguments, "--world", "mpi", "--delays", "slow:3@0")
+    assert "mpi (slow:3@0)" in output
+    assert "0 done, 1 to make" in output
+    assert "1 done" in repro(*arguments, "--world", "mpi")[1]
+
+
 @pytest.mark.parametrize(("codes", "expected"), [([1], 1), ([75], 75), ([1, 75, 9], 75)])
 def test_a_deadlock_has_an_exit_code_of_its_own(
     repro: Repro, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, codes: list[int], expected: int
@@ -245,7 +254,7 @@ BAD = {
     "a platform there is not": ((*DPSGD, "--platform", "foo"), ["unknown platform 'foo'", "piz-daint"]),
     "a platform file there is not": ((*DPSGD, "--platform", "foo.toml"), ["foo.toml", "cannot be read"]),
     "a platform for MPI": ((*DPSGD, "--world", "mpi", "--platform", "piz-daint"), ["--platform", "simulated"]),
-    "delays for MPI": ((*DPSGD, "--world", "mpi", "--delays", "slow:2"), ["--delays", "simulated"]),
+    "delays for MPI there are not": ((*DPSGD, "--world", "mpi", "--delays", "foo"), ["unknown delays 'foo'", "slow"]),
     "delays there are not": ((*DPSGD, "--world", "simulated", "--delays", "foo"), ["unknown delays 'foo'", "slow"]),
     "a model to be timed there is not": (
         (*DPSGD, "--world", "simulated", "--set", "timed_as=foo"),

@@ -145,9 +145,7 @@ def test_a_warm_up_counts_and_says_from_where() -> None:
             Sgd(0.05, **wrong)
 
 
-@pytest.mark.parametrize(
-    "fields", [{"world": "simulated"}, {"platform": "a@1"}, {"delays": "slow:2"}, {"timed_as": "resnet18-imagenet"}]
-)
+@pytest.mark.parametrize("fields", [{"world": "simulated"}, {"platform": "a@1"}, {"timed_as": "resnet18-imagenet"}])
 def test_only_the_simulated_world_has_a_platform_and_what_goes_with_it(fields: dict[str, str]) -> None:
     with pytest.raises(UserError, match="simulated world"):
         RUN.replace(**fields)

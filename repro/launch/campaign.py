@@ -20,7 +20,7 @@ from repro.launch.stores import Stores
 from repro.launch.variables import LOG_ORDER_VARIABLE, PLATFORM_VARIABLE, TIMEOUT_VARIABLE
 from repro.launch.wanted import Wanted
 from repro.papers import PAPERS
-from repro.runs.place import Place
+from repro.runs.place import MPI_WORLD, Place
 from repro.runs.spec import Run
 from repro.runs.study import StudyRun
 from repro.tasks.data.folders import DataFolders
@@ -157,7 +157,7 @@ def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], results: Path, jo
 def _what(run: Run | StudyRun) -> str:
     if isinstance(run, StudyRun):
         return f"study of {run.paper}, {run.world}"
-    where = "" if run.world == "mpi" else f", {Place.of(run)}"
+    where = "" if Place.of(run) == MPI_WORLD else f", {Place.of(run)}"
     return f"{run.task:<9} n={run.workers:<3} {run.epochs:g} epochs{where}"
 
 

@@ -31,9 +31,10 @@ class Reporter:
 
     def __call__(self, worker: "Worker", clock_s: float) -> None:
         now = time.monotonic()  # the world's clock may be another
-        if worker.steps == worker.num_steps or now - self._last >= EVERY_S:
+        steps = worker.samples // (worker.size * worker.run.batch_size)  # of a worker, in the mean over all
+        if steps >= worker.num_steps or now - self._last >= EVERY_S:
             self._last = now
-            progress = Progress(worker.steps, worker.num_steps, clock_s, worker.loss)
+            progress = Progress(steps, worker.num_steps, clock_s, worker.loss)
             print(MARK + json.dumps(asdict(progress)), flush=True)
 
 

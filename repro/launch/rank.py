@@ -27,7 +27,9 @@ from repro.runs.store import Store
 from repro.runs.train import Point, train
 from repro.tasks import make_task
 from repro.worker import Worker
+from repro.worlds.delays import parse
 from repro.worlds.mpi import MpiComm
+from repro.worlds.sleeping_pace import SleepingPace
 from repro.worlds.watchdog import FORWARD_S, TIMEOUT_S
 
 
@@ -41,7 +43,8 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
     if communicator.size != run.ranks:
         raise UserError(f"the run is for {run.ranks} ranks, but MPI started {communicator.size}")
     task = make_task(run.task, dict(run.task_config), run.seed)
-    worker = Worker(run, task, communicator.rank)
+    pace = SleepingPace(parse(run.delays).of_worker(1.0, run.seed, communicator.rank)) if run.delays else None
+    worker = Worker(run, task, communicator.rank, pace)
     method = ALGORITHMS[run.algorithm]
     allreduce = "horovod" if method.allreduces else None
     log_order = LOG_ORDER_VARIABLE in os.environ
@@ -68,7 +71,9 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
             store.add(
                 run,
                 provenance=provenance(algorithm=run.algorithm, engine=comm.engine, mpi=mpi_version()),
-                outcome=outcome(watch, workers, measures, worker.params.numel(), sha256),
+                outcome=outcome(
+                    watch, workers, measures, worker.params.numel(), sha256, equal_steps=method.equal_steps
+                ),
                 epochs=rows,
                 workers=workers,
                 lock_order=order.to_json() if order else None,

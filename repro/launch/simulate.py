@@ -49,6 +49,7 @@ def execute(run: Run, store: Store) -> None:
             [algorithm.measures() for algorithm in done.algorithms],
             done.algorithms[0].worker.params.numel(),
             done.params_sha256,
+            equal_steps=ALGORITHMS[run.algorithm].equal_steps,
         ),
         epochs=done.rows,
         workers=done.workers,

@@ -8,7 +8,7 @@ from pathlib import Path
 from repro.errors import UserError
 from repro.launch.change import changed
 from repro.papers.paper import Cell, Paper, Study
-from repro.runs.place import MPI_WORLD, Place
+from repro.runs.place import Place
 from repro.runs.spec import WORLDS, Run, Scale
 from repro.runs.study import StudyRun
 from repro.worlds import platform
@@ -26,7 +26,7 @@ class Wanted:
         changes: `field=value` each, see `changed`.
         world: where to make the runs; by default where each cell says.
         platform: name or file of the simulated world's machine; by default the paper's.
-        delays: how the time of a gradient varies there.
+        delays: how the time of a gradient varies; in the simulated world, if no other is asked for.
     """
 
     names: Sequence[str]
@@ -45,8 +45,8 @@ class Wanted:
             raise UserError(f"the number of workers must be at least 1, not {self.workers}")
         if self.world not in (None, *WORLDS):
             raise UserError(f"unknown world {self.world!r}; known: {', '.join(WORLDS)}")
-        if self.world == "mpi" and (self.platform or self.delays):
-            raise UserError("--platform and --delays are for --world simulated")
+        if self.world == "mpi" and self.platform:
+            raise UserError("--platform is for --world simulated")
 
     @property
     def platform_file(self) -> Path | None:
@@ -75,7 +75,7 @@ class Wanted:
                 return Place("simulated", key if self.platform else own.platform or key, delays or own.delays).moved(
                     run
                 )
-            return run if self.world is None else MPI_WORLD.moved(run)
+            return run if self.world is None else Place("mpi", "", delays or "").moved(run)
 
         return make
 

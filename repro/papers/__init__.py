@@ -1,6 +1,6 @@
 """The papers, one a file: their cells and their claims."""
 
-from repro.papers import adpsgd, demo, dpsgd, easgd, lupa, matcha, sgp, swarmsgd
+from repro.papers import adpsgd, demo, dpsgd, easgd, lupa, matcha, nonblocking, sgp, swarmsgd
 from repro.papers.paper import Paper
 
 PAPERS: dict[str, Paper] = {
@@ -13,6 +13,7 @@ PAPERS: dict[str, Paper] = {
         matcha.PAPER,
         easgd.PAPER,
         lupa.PAPER,
+        nonblocking.PAPER,
         demo.PAPER,
     )
 }

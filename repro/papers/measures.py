@@ -60,19 +60,29 @@ def train_loss(records: Sequence[Record]) -> list[float]:
 def steps_to_loss(records: Sequence[Record], loss: float) -> list[float]:
     """Gradient steps of a worker until the training loss, on straight lines between evaluation points, falls to `loss`;
     nan where it does not."""
-    found = []
-    for record in records:
-        curve = record.curve()
-        steps, losses = curve["steps"].tolist(), curve["train_loss"].tolist()
-        at = next((k for k, value in enumerate(losses) if value <= loss), None)
-        if at is None:
-            found.append(math.nan)
-        elif at == 0:
-            found.append(float(steps[0]))
-        else:
-            share = (losses[at - 1] - loss) / (losses[at - 1] - losses[at])
-            found.append(steps[at - 1] + share * (steps[at] - steps[at - 1]))
-    return found
+    return [_until_loss(record, loss, "steps") for record in records]
+
+
+def seconds_to_loss(records: Sequence[Record], losses: Sequence[float]) -> list[float]:
+    """Clock seconds until the training loss of each record falls to its own of `losses`, as in `steps_to_loss`."""
+    return [_until_loss(record, loss, "clock_s") for record, loss in zip(records, losses, strict=True)]
+
+
+def seconds_of_run(records: Sequence[Record]) -> list[float]:
+    """Clock seconds at the last evaluation point, when the last worker has got there."""
+    return [record.final("clock_s") for record in records]
+
+
+def _until_loss(record: Record, loss: float, column: str) -> float:
+    curve = record.curve()
+    along, losses = curve[column].tolist(), curve["train_loss"].tolist()
+    at = next((k for k, value in enumerate(losses) if value <= loss), None)
+    if at is None:
+        return math.nan
+    if at == 0:
+        return float(along[0])
+    share = (losses[at - 1] - loss) / (losses[at - 1] - losses[at])
+    return float(along[at - 1] + share * (along[at] - along[at - 1]))
 
 
 def running_means_of_passes(record: Record) -> list[float]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from repro.report.frames import Frames, load
 from repro.runs.columns import THE_MODEL
 from repro.runs.record import Record
-from repro.runs.spec import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +42,9 @@ def check(records: Iterable[Record]) -> Checked:
     - a table is missing, damaged, or has not one row a worker;
     - samples != steps * workers * batch_size in some row, or the workers' do not add up to the last row's;
     - it did not take ceil(epochs * N / (workers * batch_size)) steps, where N = samples / epoch;
+    - where it says that its workers took different numbers of steps, in place of these two: a row's samples are not
+      whole batches, or its steps not their mean over the workers, rounded down; a worker's samples are not those of its
+      steps, or all workers' not those of the last row; or the last row's steps are fewer than those above;
     - a table's digest is not the one in run.json (a number was changed);
     - N is not what most records of the same task say, or there is no most.
     """
@@ -59,7 +61,7 @@ def check(records: Iterable[Record]) -> Checked:
     sizes: dict[str, int] = {}
     for key, record in readable.items():
         size = _training_samples(epochs[key])
-        wrong = _wrong_rows(record.run, size, epochs[key], workers[key])
+        wrong = _wrong_rows(record, size, epochs[key], workers[key])
         if not wrong and (name := record.altered()):
             wrong = f"{name} was changed after the run: its digest is not the one in run.json"
         if wrong:
@@ -96,8 +98,9 @@ def _training_samples(epochs: Columns) -> int:
     return round(samples / epoch) if epoch > 0 and math.isfinite(samples) else 0
 
 
-def _wrong_rows(run: Run, size: int, epochs: Columns, workers: Columns) -> str:
+def _wrong_rows(record: Record, size: int, epochs: Columns, workers: Columns) -> str:
     """Return what is wrong with the rows and their numbers of samples; empty where nothing is."""
+    run, equal = record.run, record.outcome.get("equal_steps", True)
     batch = run.workers * run.batch_size
     if size == 0:
         return "no samples were drawn"
@@ -108,15 +111,18 @@ def _wrong_rows(run: Run, size: int, epochs: Columns, workers: Columns) -> str:
     if sorted(workers["rank"]) != list(range(run.workers)):
         return f"workers.csv does not list ranks 0 to {run.workers - 1}"
     for epoch, samples, steps in zip(epochs["epoch"], epochs["samples"], epochs["steps"], strict=True):
-        if samples != steps * batch:
+        if samples != steps * batch and (equal or samples % run.batch_size or samples // batch != steps):
             return f"{samples:.0f} samples at epoch {epoch:g} are not {steps:.0f} steps of {batch}"
         if not math.isclose(epoch * size, samples, rel_tol=1e-6):
             return f"{samples:.0f} samples at epoch {epoch:g} are not epochs of {size}"
+    for rank, samples, steps in zip(workers["rank"], workers["samples"], workers["steps"], strict=True):
+        if samples != steps * run.batch_size and not equal:
+            return f"worker {rank:.0f} drew {samples:.0f} samples in {steps:.0f} steps of {run.batch_size}"
     drawn, said = sum(workers["samples"]), max(epochs["samples"])
     if drawn != said:
         return f"the workers drew {drawn:.0f} samples, the last row says {said:.0f}"
     steps, expected = max(epochs["steps"]), run.num_steps(size)
-    if steps != expected:
+    if steps != expected and (equal or steps < expected):
         return f"{steps:.0f} steps, but {run.epochs:g} epochs of {size} samples are {expected} of {batch}"
     return ""
 

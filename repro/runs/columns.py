@@ -5,7 +5,7 @@ SCHEMA_VERSION = 1
 EPOCH_COLUMNS = (
     "epoch",  # collective passes over the data so far, samples / N
     "samples",  # training samples drawn by all workers together
-    "steps",  # gradient steps of one worker
+    "steps",  # gradient steps of one worker; where workers take different numbers, their mean, rounded down
     "clock_s",  # the world's clock when the last worker got here (centre: rank 0); evaluation is off the clock
     "learning_rate",
     "train_loss",  # mini-batch losses since the last row, mean over steps and workers

@@ -67,15 +67,15 @@ class Evaluator:
         else:
             model.params.copy_(mean_of([point.model for point in points], comm))
         recomputed = _recompute_statistics(task, model, comm)
-        numbers = torch.tensor([[point.clock_s, point.train_loss] for point in points], dtype=torch.float64)
-        clocks, losses = comm.allgather(numbers).reshape(-1, 2).unbind(1)
-        first = points[0]
+        numbers = [[point.clock_s, point.train_loss, point.steps, point.samples] for point in points]
+        everybody = comm.allgather(torch.tensor(numbers, dtype=torch.float64)).reshape(-1, 4)
+        clocks, losses, steps, samples = everybody.unbind(1)
         row = {
-            "epoch": first.epoch,
-            "samples": first.samples,
-            "steps": first.steps,
+            "epoch": int(samples.sum()) / task.num_samples,
+            "samples": int(samples.sum()),
+            "steps": int(steps.sum()) // len(steps),
             "clock_s": float(clocks[0] if of_centre else clocks.max()),
-            "learning_rate": first.learning_rate,
+            "learning_rate": points[0].learning_rate,
             "train_loss": float(losses.mean()),
             "evaluated_model": self._the_model,
             "normalisation": "recomputed" if recomputed else "none",

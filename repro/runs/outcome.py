@@ -28,12 +28,15 @@ def outcome(
     measures: Sequence[dict[str, float]],
     num_params: int,
     sha256: str,
+    *,
+    equal_steps: bool = True,
 ) -> dict[str, Any]:
     """Return the outcome of a run that has ended; gradients are summed in the time of the run's world.
 
     Args:
         workers: rows of `workers.csv`.
         measures: what each worker's algorithm measured.
+        equal_steps: see `Algorithm.equal_steps`; noted where it is not so.
     """
     return {
         "state": "finished",
@@ -43,4 +46,5 @@ def outcome(
         "num_params": num_params,
         "params_sha256": sha256,
         "measures": {name: [of_worker[name] for of_worker in measures] for name in measures[0]},
+        **({} if equal_steps else {"equal_steps": False}),
     }

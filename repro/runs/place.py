@@ -1,4 +1,4 @@
-"""Where a run is made: its world, and in the simulated one the machine and how the time of gradients varies."""
+"""Where a run is made: its world, in the simulated one the machine, and how the time of gradients varies."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -122,17 +122,17 @@ class PointsOfAll:
 
     def add(self, point: Point, rank: int) -> None:
         """Take a worker's point."""
-        of_step = self._waiting.setdefault(point.steps, [None] * self._workers)
+        of_step = self._waiting.setdefault(point.number, [None] * self._workers)
         of_step[rank] = point
         points = [p for p in of_step if p is not None]
         if len(points) == self._workers:
-            del self._waiting[point.steps]
-            self._rows[point.steps] = self._evaluator.model_row(points)
+            del self._waiting[point.number]
+            self._rows[point.number] = self._evaluator.model_row(points)
             self._last = points
 
     def finish(self) -> tuple[list[dict[str, Any]], str]:
-        """Return all rows in the order of the steps, and the digest of the last models."""
-        rows = [self._rows[steps] for steps in sorted(self._rows)]
+        """Return all rows in the order of the points, and the digest of the last models."""
+        rows = [self._rows[number] for number in sorted(self._rows)]
         some = self._last[:: -(-self._workers // LOCAL_MODELS)]
         local = self._evaluator.local_rows(some, rows[-1])
         return [*rows, *local], self._evaluator.digest(self._last)

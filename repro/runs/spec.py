@@ -76,7 +76,7 @@ class Run:
         partition: how samples are dealt to workers: `iid`, `whole` (every worker draws all), `shards:K` (K class shards
             a worker), `dirichlet:ALPHA`.
         platform: simulated world: the machine, a name of `repro/worlds/platforms/`, @ and its file's digest.
-        delays: simulated world: how the time of a gradient varies, see `repro/worlds/delays.py`.
+        delays: how the time of a gradient varies, see `repro/worlds/delays.py`; on real ranks by a sleep after it.
         timed_as: simulated world: the model whose gradients and messages are timed in place of the task's own.
     """
 
@@ -113,8 +113,8 @@ class Run:
             raise UserError(f"unknown world {self.world!r}; known: {', '.join(WORLDS)}")
         if (self.world == "simulated") != (self.platform is not None):
             raise UserError("a platform is what the simulated world runs on: it needs one, and no other world has one")
-        if self.world != "simulated" and (self.delays or self.timed_as):
-            raise UserError("delays and timed_as are for the simulated world")
+        if self.world != "simulated" and self.timed_as:
+            raise UserError("timed_as is for the simulated world")
         if self.scale not in SCALES:
             raise UserError(f"unknown scale {self.scale!r}; known: {', '.join(SCALES)}")
 

@@ -1,6 +1,7 @@
 """Trains one run on the ranks of a world: the same program in every world."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,13 +20,15 @@ class Point:
     """What one worker kept at one of its evaluation points, to be evaluated after the run and off the clock.
 
     Attributes:
+        number: which of the run's points it is, the same in all workers.
+        samples: drawn by this worker so far.
         model: this worker's share of the model, shape (d,).
         local_model: its own parameters, shape (d,); the same tensor where the share is the parameters.
         buffers: its statistics of batch normalisation, shape (b,).
     """
 
+    number: int
     steps: int
-    epoch: float
     samples: int
     clock_s: float
     learning_rate: float
@@ -42,19 +45,23 @@ OnPoint = Callable[[Point, int], None]
 def train(algorithm: Algorithm, on_point: OnPoint, on_step: Progress | None = None) -> float:
     """Run the algorithm to its end and return the clock's seconds.
 
-    Workers are not synchronised to be measured: each copies its model when it gets to a point.
+    Workers are not synchronised to be measured: each copies its model when it gets to a point, as far as it knows how
+    many samples all workers have drawn. Where they draw different numbers, all learn the same counts in the same order
+    (see `Algorithm.equal_steps`), and so take the same points.
     """
     worker, comm = algorithm.worker, algorithm.comm
-    points = evaluation_steps(worker.num_steps, worker.run.evaluations)
+    all_step = worker.size * worker.run.batch_size
+    points = [steps * all_step for steps in sorted(evaluation_steps(worker.num_steps, worker.run.evaluations))]
+    passed = 0
     with torch.no_grad():  # tasks switch gradients on where they differentiate, and nowhere else
-        while worker.steps < worker.num_steps:
+        while not algorithm.finished():
             lr = worker.lr
             algorithm.step()
             comm.step = worker.steps
-            if worker.steps in points:
-                clock_s = comm.now()
+            if (reached := bisect_right(points, worker.samples)) > passed:
+                passed, clock_s = reached, comm.now()
                 with comm.off_the_clock():
-                    on_point(_point(algorithm, clock_s, lr), comm.rank)
+                    on_point(_point(algorithm, passed, clock_s, lr), comm.rank)
             if on_step is not None:
                 on_step(worker, comm.now())
     return comm.now()
@@ -65,14 +72,14 @@ def evaluation_steps(num_steps: int, evaluations: int) -> frozenset[int]:
     return frozenset(math.ceil(num_steps * k / evaluations) for k in range(1, evaluations + 1))
 
 
-def _point(algorithm: Algorithm, clock_s: float, lr: float) -> Point:
+def _point(algorithm: Algorithm, number: int, clock_s: float, lr: float) -> Point:
     worker = algorithm.worker
     share = algorithm.model()
     model = share.clone()
     return Point(
+        number=number,
         steps=worker.steps,
-        epoch=worker.epoch,
-        samples=worker.samples,
+        samples=worker.steps * worker.run.batch_size,
         clock_s=clock_s,
         learning_rate=lr,
         train_loss=worker.mean_loss(),

@@ -1,4 +1,4 @@
-"""Delay models: how long each gradient of each worker takes, from how long one takes on the platform."""
+"""Delay models: how long each gradient of each worker takes, from how long one takes on the platform, or here."""
 
 import csv
 import hashlib

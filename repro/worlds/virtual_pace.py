@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from repro.buckets import OnBucket, pieces
+from repro.buckets import OnBucket
 from repro.pace import Pace
 from repro.tasks.task import Task
 from repro.worker import Worker
@@ -29,7 +29,7 @@ class VirtualPace(Pace):
     def __init__(
         self, simulation: Simulation, seconds: Callable[[int], float], gradients: "Gradients", scale: float = 1.0
     ) -> None:
-        self._simulation, self._seconds, self._gradients, self._scale = simulation, seconds, gradients, scale
+        self._simulation, self._seconds, self._gradients, self.scale = simulation, seconds, gradients, scale
 
     def gradient(self, worker: Worker, on_bucket: OnBucket | None) -> float:
         seconds, start = self._seconds(worker.steps), self._simulation.now
@@ -41,7 +41,7 @@ class VirtualPace(Pace):
         self._simulation.sleep_until(start + FORWARD * seconds)
         self._gradients.get(worker)
         handed, total = 0, worker.gradient_vector.numel()
-        for piece in pieces(worker.model, scale=self._scale):
+        for piece in worker.pieces():
             handed += piece.numel()
             self._simulation.sleep_until(start + seconds * (FORWARD + (1 - FORWARD) * handed / total))
             on_bucket(piece)

@@ -61,6 +61,8 @@ class Case:
             events is the world's.
         cut: what all workers can count to with no message then under way, so that a run can be stopped there.
         mass: the vector whose sum over the workers communication leaves as it is; the share of *the* model by default.
+        weight: of a gradient in the models of all workers together, times its learning rate; None where it depends on
+            what others have done.
         memory: learning-rate-scaled gradients that this worker has taken but not applied; none by default.
         limits: in which it is another algorithm.
     """
@@ -78,6 +80,7 @@ class Case:
     timing: Timing = "lockstep"
     cut: Callable[[Any], int] = lambda algorithm: algorithm.worker.steps
     mass: Callable[[Any], Tensor] = lambda algorithm: algorithm.model()
+    weight: float | None = 1.0
     memory: Callable[[Any], Tensor] | None = None
     limits: tuple[Limit, ...] = ()
 

@@ -24,6 +24,9 @@ from baselines import (
     LocalSGD,
     Matcha,
     MDownpour,
+    NonblockingAllReduce,
+    NonblockingDPSGD,
+    NonblockingMatcha,
     Sequential,
     Swarm,
     SwarmNonblocking,
@@ -139,6 +142,13 @@ APART = Limit("without elasticity, independent SGDs", alone, config={"beta": 0.0
 NESTEROV_APART = Limit("and with momentum Nesterov's", nesterov, config={"beta": 0.0}, tolerance=1e-6)
 TO_CENTRE = 4
 """Bytes of a parameter that an asynchronous worker reads from the centre, and of one that it writes there."""
+
+
+def signals(n: int, degree: float) -> float:
+    """Bytes of Non-blocking SGD beside its vectors in a round: a signal of 4 to each neighbour, and the all-reduce of
+    a count of 8."""
+    return 4 * degree + 2 * (n - 1) * 8 // n
+
 
 VANILLA_RING = Limit("D-PSGD with MATCHA's W", vanilla_ring, (3, 4, 5, 8), {"budget": 1.0}, tolerance=1e-6)
 
@@ -508,5 +518,70 @@ CASES = (
                 "large-batch SGD, before the milestone", union_of_batches, config={"milestone": 0.99}, tolerance=1e-6
             ),
         ),
+    ),
+    # with one mini-batch a round they are what they are forms of, in step, and all workers draw alike
+    Case(
+        NonblockingAllReduce,
+        {"mini_batches": 1},
+        bytes_sent=lambda n, d: 2 * (n - 1) / n * 4 * d + signals(n, n - 1),
+        bytes_received=lambda n, d: 2 * (n - 1) / n * 4 * d + signals(n, 0),
+        averages=False,
+        limits=(
+            ONE_WORKER,
+            LARGE_BATCH,
+            Limit("large-batch SGD", other(LargeBatch, reference_batch=0), tolerance=1e-6),
+        ),
+    ),
+    Case(
+        NonblockingDPSGD,
+        {"mini_batches": 1},
+        bytes_sent=lambda n, d: min(2, n - 1) * 4 * d + signals(n, min(2, n - 1)),
+        bytes_received=lambda n, d: min(2, n - 1) * 4 * d + signals(n, 0),
+        limits=(ONE_WORKER, Limit("D-PSGD", other(DPSGD))),
+    ),
+    Case(
+        NonblockingMatcha,
+        {"mini_batches": 1, "topology": "ring", "budget": 0.8},
+        bytes_sent=lambda n, d: (
+            on_active_edges(lambda n: schedule("ring", n, 0.8), period=4)(n, d) + signals(n, min(2, n - 1))
+        ),
+        bytes_received=lambda n, d: on_active_edges(lambda n: schedule("ring", n, 0.8), period=4)(n, d) + signals(n, 0),
+        period=lambda n: 4,
+        limits=(ONE_WORKER, Limit("MATCHA", other(Matcha, topology="ring", budget=0.8)), VANILLA_RING),
+    ),
+    # with more, who finishes how many is the world's, and a round is what can be counted to
+    *(
+        Case(
+            method,
+            {"mini_batches": 3, "weighting": "full", **config},
+            period=lambda n: 12,
+            averages=method is not NonblockingAllReduce,
+            weight=1 / 3,
+            timing="asynchronous",
+            cut=lambda algorithm: algorithm.round,
+        )
+        for method, config in (
+            (NonblockingAllReduce, {}),
+            (NonblockingDPSGD, {}),
+            (NonblockingMatcha, {"topology": "ring", "budget": 0.8}),
+            (NonblockingAllReduce, {"capped": False}),
+            (NonblockingDPSGD, {"capped": False, "topology": "star"}),
+        )
+    ),
+    *(
+        Case(
+            method,
+            {"mini_batches": 3, **config},
+            period=lambda n: 12,
+            averages=method is not NonblockingAllReduce,
+            weight=None,
+            timing="asynchronous",
+            cut=lambda algorithm: algorithm.round,
+        )
+        for method, config in (
+            (NonblockingAllReduce, {"weighting": "workers"}),
+            (NonblockingDPSGD, {"topology": "complete"}),
+            (NonblockingMatcha, {"topology": "star", "budget": 1.0}),
+        )
     ),
 )

@@ -101,16 +101,21 @@ class Conformance:
 
     def test_an_epoch_is_one_pass_of_all_workers_together(self, case: Case, ranks: Ranks) -> None:
         seen = learning(case, ranks)
-        samples.check_one_pass([o.draws for o in seen], QUADRATIC.num_samples, EPOCHS)
+        check = samples.check_one_pass if case.method.equal_steps else samples.check_budget
+        check([o.draws for o in seen], QUADRATIC.num_samples, EPOCHS)
         drawn = [sum(len(indices) for indices, _ in o.draws) for o in seen]
         samples.check_counts(drawn, [o.steps for o in seen], [o.samples for o in seen], BATCH_SIZE)
 
-    @where(lambda case, size: case.preserves and case.exact)
+    @where(lambda case, size: case.preserves and case.exact and case.weight is not None)
     def test_every_gradient_counts_once(self, case: Case, ranks: Ranks) -> None:
+        assert case.weight is not None
         seen = learning(case, ranks)
         mass = torch.stack([o.mass for o in seen])
         feedback.check_nothing_is_lost(
-            mass[:, 0], mass[:, -1], torch.stack([o.memory for o in seen]), torch.stack([o.moves for o in seen])
+            mass[:, 0],
+            mass[:, -1],
+            torch.stack([o.memory for o in seen]),
+            case.weight * torch.stack([o.moves for o in seen]),
         )
 
     @where(lambda case, size: any(limits.limits_of(case, size)))

@@ -33,6 +33,24 @@ def check_one_pass(everybody: list[Draws], num_samples: int, epochs: int) -> Non
     )
 
 
+def check_budget(everybody: list[Draws], num_samples: int, epochs: int) -> None:
+    """Workers that draw different numbers of samples draw those of so many passes together, and no sample twice in an
+    epoch: each begins an epoch when it is through with its own part of the last.
+
+    Args:
+        everybody: what each worker drew in a run of so many epochs.
+    """
+    counts: dict[int, Counter[int]] = {}
+    for draws in everybody:
+        for indices, epoch in draws:
+            counts.setdefault(epoch, Counter()).update(indices)
+    for epoch, times in counts.items():
+        twice = sum(count > 1 for count in times.values())
+        assert twice == 0, f"in epoch {epoch} the {len(everybody)} workers together drew {twice} samples more than once"
+    drawn = sum(times.total() for times in counts.values())
+    assert drawn >= epochs * num_samples, f"a run of {epochs} epochs of {num_samples} samples drew {drawn}"
+
+
 def check_counts(drawn: list[int], steps: list[int], counted: list[int], batch_size: int) -> None:
     """Every step draws one mini-batch, and the count of the samples of all workers is right.
 

@@ -81,7 +81,7 @@ class Watched:
     def run(self, until: Callable[[], bool] = lambda: False, after_step: Callable[[], None] = lambda: None) -> None:
         """Take steps, as `repro.runs.train` does, to the end of the run or up to where `until` is true."""
         with torch.no_grad():
-            while self.worker.steps < self.worker.num_steps and not until():
+            while not self.algorithm.finished() and not until():
                 self.algorithm.step()
                 self.comm.step = self.worker.steps
                 after_step()
@@ -143,7 +143,7 @@ def observe(scene: Scene, ranks: Ranks, *, every_step: bool = True) -> list[Obse
         def after_step() -> None:
             if torch.is_grad_enabled():
                 autograd.append(worker.steps)
-            if every_step and case.timing == "lockstep" and worker.steps < worker.num_steps:
+            if every_step and case.timing == "lockstep" and not algorithm.finished():
                 look()
 
         look()

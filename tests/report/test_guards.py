@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from repro.errors import UserError
+from repro.report.guards import check
 from repro.report.library import read_library
 from repro.report.verdicts import judge
+from repro.runs.record import read
+from repro.runs.store import Store
 
-from .synthetic import LARGEBATCH, SWARM, add_seeds, papers
+from .synthetic import LARGEBATCH, PROVENANCE, SWARM, N, add_seeds, epoch_rows, papers, worker_rows
 
 
 def edit_csv(path: Path, row: int, column: str, value: str) -> None:
@@ -105,3 +108,51 @@ def test_no_records_are_no_problem(tmp_path: Path) -> None:
     library = read_library(tmp_path)
     assert (library.records, library.problems) == ({}, ())
     assert judge(library, papers()).judgements[0].word == "not attempted"
+
+
+# -- runs whose workers drew different numbers of samples
+
+
+def unequal(folder: Path, taken: tuple[int, ...] = (152, 151, 50, 50), **changes: object) -> str:
+    """Why a record of 4 epochs is left out, whose workers took so many steps of 10 samples each; empty if it is not.
+
+    Args:
+        changes: of the last row of the mean model, or `outcome`.
+    """
+    run = LARGEBATCH.recipe("laptop", 1, None)
+    samples = 10 * sum(taken)
+    last = {"samples": samples, "epoch": samples / N, "steps": samples // 40, **changes}
+    outcome = last.pop("outcome", {"equal_steps": False})
+    rows = [row | last if row["steps"] == 100 else row for row in epoch_rows(run, 90.0)]
+    workers = [row | {"steps": n, "samples": 10 * n} for row, n in zip(worker_rows(run), taken, strict=True)]
+    path = Store(folder / "runs").add(run, provenance=PROVENANCE, outcome=outcome, epochs=rows, workers=workers)
+    problems = check([read(path)]).problems
+    return problems[0].reason if problems else ""
+
+
+def test_workers_may_draw_different_numbers_where_the_record_says_so(tmp_path: Path) -> None:
+    assert unequal(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"outcome": {}}, "4030 samples at epoch 4.03 are not 100 steps of 40"),
+        ({"outcome": {"equal_steps": True}}, "are not 100 steps"),
+        ({"samples": 4035, "epoch": 4.035, "steps": 100}, "4035 samples at epoch 4.035 are not 100 steps"),
+        ({"steps": 101}, "4030 samples at epoch 4.03 are not 101 steps"),
+        ({"taken": (152, 151, 50, 40)}, "98 steps, but 4 epochs of 1000 samples are 100 of 40"),
+        ({"samples": 4080, "epoch": 4.08, "steps": 102}, "the workers drew 4030 samples, the last row says 4080"),
+    ],
+)
+def test_but_all_their_samples_are_counted(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
+    assert reason in unequal(tmp_path, **changes)  # type: ignore[arg-type]
+
+
+def test_and_each_of_them_drew_what_its_steps_draw(tmp_path: Path) -> None:
+    unequal(tmp_path)
+    (folder,) = (tmp_path / "runs").iterdir()
+    for row, samples in ((1, "1530"), (2, "1500")):  # of two workers, so that the sum stays
+        edit_csv(folder / "workers.csv", row, "samples", samples)
+    (problem,) = check([read(folder)]).problems
+    assert problem.reason == "worker 0 drew 1530 samples in 152 steps of 10"

@@ -1,6 +1,7 @@
 """How long gradients take."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import UserError
+from repro.runs.spec import Run, Sgd
+from repro.tasks.quadratic import Quadratic
+from repro.worker import Worker
+from repro.worlds import sleeping_pace
 from repro.worlds.delays import BLOCK, parse, with_digest
 
 
@@ -97,3 +102,32 @@ def test_what_is_not_a_model_of_delays_is_refused_with_those_that_are(spec: str)
 def test_a_trace_that_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match=r"nowhere\.csv cannot be read"):
         parse("trace:/nowhere.csv")
+
+
+def test_a_straggler_of_the_real_world_computes_then_sleeps_and_then_hands_out_its_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, events = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        events.append(("slept", seconds))
+        clock[0] += seconds
+
+    class Timed(Quadratic):
+        def loss_and_gradient(self, *arguments: Any) -> float:
+            clock[0] += 2.0
+            events.append(("computed", 2.0))
+            return super().loss_and_gradient(*arguments)
+
+    monkeypatch.setattr(sleeping_pace.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(sleeping_pace.time, "sleep", sleep)
+    run = Run("dpsgd", "quadratic", 1, 1, 4, 1.0, Sgd(0.1), "smoke")
+    worker = Worker(run, Timed(8, 100), 0, sleeping_pace.SleepingPace([3.0, 1.0, 0.5].__getitem__))
+    handed: list[int] = []
+    for expected in (6.0, 2.0, 2.0):  # nothing takes less than it does
+        before = worker.gradient_s
+        worker.gradient(on_bucket=lambda g: handed.append(g.numel()) or events.append(("handed", 0.0)))
+        assert worker.gradient_s - before == expected
+    assert [what for what, _ in events] == ["computed", "slept", "handed", "computed", "handed", "computed", "handed"]
+    assert events[1] == ("slept", 4.0)
+    assert handed == [8] * 3
