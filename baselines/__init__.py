@@ -11,6 +11,8 @@ from baselines.easgd_synchronous import EASGDSynchronous
 from baselines.largebatch import LargeBatch
 from baselines.matcha import Matcha
 from baselines.mdownpour import MDownpour
+from baselines.memsgd import MemSGD
+from baselines.qsgd import QSGD
 from baselines.sequential import Sequential
 from baselines.sgp import SGP
 from baselines.swarm import Swarm
@@ -35,4 +37,6 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "mdownpour": MDownpour,
     "admm": ADMM,
     "sequential": Sequential,
+    "memsgd": MemSGD,
+    "qsgd": QSGD,
 }

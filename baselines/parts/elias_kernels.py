@@ -12,7 +12,7 @@ SCALE_BITS = 32
 
 @njit(inline="always")
 def _bit_length(n: int) -> int:
-    return (np.float64(n).view(np.int64) >> 52) - 1022  # the exponent
+    return int(np.float64(n).view(np.int64) >> 52) - 1022  # the exponent
 
 
 @njit(inline="always")
@@ -53,7 +53,7 @@ def _get(words: np.ndarray, at: int) -> tuple[int, int]:
     window, n = _peek(words, at), 1
     while window >> np.uint64(63):
         bits = n + 1
-        n = np.int64(window >> np.uint64(64 - bits))
+        n = int(np.int64(window >> np.uint64(64 - bits)))
         window <<= np.uint64(bits)
         at += bits
     return n, at + 1
@@ -77,7 +77,7 @@ def encode_sparse(scales: np.ndarray, levels: np.ndarray, bucket: int, out: np.n
         for i in range(part.size):
             if part[i] != 0:
                 word, length = _omega(i - last)
-                at = _put_level(out, _put(out, at, word, length), np.int64(part[i]))
+                at = _put_level(out, _put(out, at, word, length), int(np.int64(part[i])))
                 last = i
         if last < part.size - 1:
             word, length = _omega(part.size - last)
@@ -112,7 +112,7 @@ def encode_dense(scales: np.ndarray, levels: np.ndarray, bucket: int, out: np.nd
         at = _put(out, at, np.uint64(scales[j : j + 1].view(np.uint32)[0]), SCALE_BITS)
         part = levels[j * bucket : (j + 1) * bucket]
         for i in range(part.size):
-            level = np.int64(part[i])
+            level = int(np.int64(part[i]))
             word, length = _omega(abs(level) + 1)
             if level != 0:
                 word = (word << np.uint64(1)) | np.uint64(level < 0)
