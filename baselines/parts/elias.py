@@ -7,7 +7,7 @@ The sparse code of a bucket is its scale in 32 bits and then for each coordinate
 before), a bit for the sign, Elias(level). The dense code is the scale and then for every coordinate Elias(level + 1),
 and a bit for the sign where it is not 0.
 
-Source: Alistarh et al., QSGD, NIPS 2017 (arXiv 1610.02132), section 3.1; P. Elias, Universal Codeword Sets and
+Source: Alistarh et al., QSGD, NIPS 2017 (arXiv 1610.02132), theorem 3.2; P. Elias, Universal Codeword Sets and
 Representations of the Integers, 1975. Ours: a bucket whose last coordinate is 0 ends with the gap that leads just
 behind it (the paper has one bucket, which ends where the message does); signs of zeros are left out of the dense code;
 a message ends with its byte.

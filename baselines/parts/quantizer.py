@@ -10,7 +10,7 @@ in each bucket of consecutive coordinates. With scale = ||v||_2 it is the paper'
 scale = max |v_i|, the paper's practice, is never larger, so the bound holds as well.
 
 Source: Alistarh, Grubic, Li, Tomioka, Vojnovic, QSGD: Communication-Efficient SGD via Gradient Quantization and
-Encoding, NIPS 2017 (arXiv 1610.02132), section 3.1, lemma 3.1, and section 4 on buckets and the maximum norm.
+Encoding, NIPS 2017 (arXiv 1610.02132), lemma 3.1, and the text on buckets and the maximum norm.
 """
 
 import math

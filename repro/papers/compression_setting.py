@@ -31,5 +31,10 @@ LAPTOP = Setting(
 )
 
 SMOKE = replace(
-    LAPTOP, task_config=options(model="small", num_train=2000, num_test=500), batch_size=16, epochs=2, evaluations=2
+    LAPTOP,
+    task_config=options(model="small", num_train=2000, num_test=500),
+    batch_size=16,
+    epochs=2,
+    evaluations=2,
+    sgd=replace(LAPTOP.sgd, lr=0.05),
 )

@@ -19,7 +19,7 @@ def sparse_bound_bits(d: int, s: int) -> float:
 
 
 def dense_bound_bits(d: int) -> float:
-    """Corollary 3.3, at s = sqrt(d): 2.8 d + 32."""
+    """What follows from it at s = sqrt(d): 2.8 d + 32."""
     return 2.8 * d + 32
 
 
