@@ -11,8 +11,8 @@ PAPERS: dict[str, Paper] = {
         adpsgd.PAPER,
         sgp.PAPER,
         matcha.PAPER,
-        qsgd.PAPER,
         easgd.PAPER,
+        qsgd.PAPER,
         demo.PAPER,
     )
 }
