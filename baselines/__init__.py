@@ -12,9 +12,11 @@ from baselines.largebatch import LargeBatch
 from baselines.localsgd import LocalSGD
 from baselines.matcha import Matcha
 from baselines.mdownpour import MDownpour
+from baselines.memsgd import MemSGD
 from baselines.nonblocking_allreduce import NonblockingAllReduce
 from baselines.nonblocking_dpsgd import NonblockingDPSGD
 from baselines.nonblocking_matcha import NonblockingMatcha
+from baselines.qsgd import QSGD
 from baselines.sequential import Sequential
 from baselines.sgp import SGP
 from baselines.swarm import Swarm
@@ -43,4 +45,6 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "nonblocking_allreduce": NonblockingAllReduce,
     "nonblocking_dpsgd": NonblockingDPSGD,
     "nonblocking_matcha": NonblockingMatcha,
+    "memsgd": MemSGD,
+    "qsgd": QSGD,
 }

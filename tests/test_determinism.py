@@ -10,13 +10,16 @@ import pytest
 
 from repro.papers import PAPERS
 from repro.runs.columns import EPOCH_COLUMNS, MEASURED_TIMES, WORKER_COLUMNS
-from repro.runs.spec import Run
+from repro.runs.spec import Run, options
 from repro.runs.store import Store
 from tests.mpi.start import mpirun
 
 WORKERS = 4
 LIMIT_S = 150.0
 CELLS = ("digits-largebatch", "digits-dpsgd", "digits-swarm")
+RANDOM = {"memsgd": options(keep="rand"), "qsgd": options(code="elias", norm="l2")}
+"""Methods whose messages are drawn at random, on the same data."""
+METHODS = (*CELLS, *RANDOM)
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(2 * LIMIT_S + 30)]
 
 RANK = """
@@ -34,8 +37,10 @@ for run in json.loads(Path(sys.argv[1]).read_text()):
 """
 
 
-def run_of(cell: str, seed: int = 1) -> Run:
-    return PAPERS["demo"].cell(cell).recipe("smoke", seed, WORKERS)
+def run_of(method: str, seed: int = 1) -> Run:
+    if method in RANDOM:
+        return run_of("digits-dpsgd", seed).replace(algorithm=method, config=RANDOM[method])
+    return PAPERS["demo"].cell(method).recipe("smoke", seed, WORKERS)
 
 
 def execute(runs: list[Run], folder: Path) -> Store:
@@ -51,14 +56,14 @@ def execute(runs: list[Run], folder: Path) -> Store:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Every method once."""
-    return execute([run_of(cell) for cell in CELLS], tmp_path_factory.mktemp("first"))
+    return execute([run_of(cell) for cell in METHODS], tmp_path_factory.mktemp("first"))
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Every method once more in new processes, in the other order and with another seed before."""
     other_seed = run_of("digits-dpsgd", seed=2)
-    return execute([other_seed, *(run_of(cell) for cell in CELLS[::-1])], tmp_path_factory.mktemp("second"))
+    return execute([other_seed, *(run_of(cell) for cell in METHODS[::-1])], tmp_path_factory.mktemp("second"))
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -67,7 +72,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k not in MEASURED_TIMES} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", METHODS)
 def test_the_same_seed_gives_the_same_record_bit_for_bit(first: Store, second: Store, cell: str) -> None:
     one, other = first.get(run_of(cell)), second.get(run_of(cell))
     assert one.outcome["params_sha256"] == other.outcome["params_sha256"]
@@ -91,4 +96,4 @@ def test_another_seed_gives_another_record(first: Store, second: Store) -> None:
 
 
 def test_each_method_gives_a_record_of_its_own(first: Store) -> None:
-    assert len({first.get(run_of(cell)).outcome["params_sha256"] for cell in CELLS}) == len(CELLS)
+    assert len({first.get(run_of(cell)).outcome["params_sha256"] for cell in METHODS}) == len(METHODS)

@@ -157,11 +157,13 @@ def counted() -> dict[str, tuple[int, int]]:
     wide, norms = wide_resnet()
     cifar = [(3, 64, 5, 24), (64, 128, 5, 8), (128, 64, 3, 2)]
     imagenet = [(3, 96, 7, 108), (96, 256, 5, 32), (256, 384, 3, 14), (384, 384, 2, 13), (384, 256, 2, 12)]
+    alexnet = [(3, 96, 11, 55), (96, 256, 5, 27), (256, 384, 3, 13), (384, 384, 3, 13), (384, 256, 3, 13)]
     networks = {
         "resnet18-imagenet": (resnet(bottleneck=False, blocks=(2, 2, 2, 2)), [(512, 1000)], 0, True),
         "resnet50-imagenet": (resnet(bottleneck=True, blocks=(3, 4, 6, 3)), [(2048, 1000)], 0, True),
         "wide-resnet-28-10": (wide, [(640, 100)], norms, False),
         "easgd-cifar10": (cifar, [(256, 256), (256, 10)], 0, False),
+        "alexnet-imagenet": (alexnet, [(9216, 4096), (4096, 4096), (4096, 1000)], 0, False),
         "easgd-imagenet": (imagenet, [(9216, 4096), (4096, 4096), (4096, 1000)], 0, False),
     }
     found = {}

@@ -48,6 +48,35 @@ def test_top_k_keeps_the_largest_and_so_is_a_contraction(x_and_k: tuple[Tensor, 
     assert left(x, kept) <= (1 - k / len(squares)) * squares.sum() * (1 + 1e-12)
 
 
+@given(vectors_and_k())
+def test_top_k_takes_the_lowest_indices_of_equal_magnitudes(x_and_k: tuple[Tensor, int]) -> None:
+    x, k = x_and_k
+    order = np.lexsort((np.arange(x.numel()), -x.abs().numpy()))  # a stable sort, largest first
+    assert top_k(x, k).indices.tolist() == sorted(order[:k].tolist())
+
+
+@pytest.mark.parametrize("k", [1, 100, 5_000, 100_000, 299_999, 300_000])
+@pytest.mark.parametrize("order", ["random", "ascending", "in blocks"])
+def test_top_k_is_what_torch_finds_in_a_long_vector(k: int, order: str) -> None:
+    x = torch.randperm(300_000, generator=torch.Generator().manual_seed(k)).float() + 0.5
+    x[::2] *= -1
+    if order == "ascending":
+        x = x.abs().sort().values
+    elif order == "in blocks":  # all the largest beside each other
+        x[1000:9000] *= 2**20
+    assert set(top_k(x, k).indices.tolist()) == set(torch.topk(x.abs(), k).indices.tolist())
+    assert float(top_k(x, k).values.abs().double().sum()) == float(torch.topk(x.abs(), k).values.double().sum())
+
+
+def test_top_k_of_the_smallest_and_of_what_is_no_number() -> None:
+    x = torch.tensor([0.0, -1e-45, 1e-39, -0.0, float("inf"), float("nan"), -3e38])
+    assert top_k(x, 1).indices.tolist() == [5]
+    assert top_k(x, 3).indices.tolist() == [4, 5, 6]
+    assert top_k(x, 5).indices.tolist() == [1, 2, 4, 5, 6]
+    assert top_k(x, 6).indices.tolist() == [0, 1, 2, 4, 5, 6]
+    assert top_k(x, 0).indices.tolist() == []
+
+
 @given(vectors_and_k(), st.integers(0, 2**32))
 def test_rand_k_keeps_k_coordinates_as_they_are(x_and_k: tuple[Tensor, int], seed: int) -> None:
     x, k = x_and_k

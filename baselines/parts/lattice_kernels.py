@@ -7,23 +7,10 @@ fused multiply-adds, so that writer and reader, on whatever machines, agree on e
 import numpy as np
 from numba import njit
 
+from baselines.parts.dither_kernel import dither
+
 ROUND = 1.5 * 2**52
 """v + ROUND is v rounded to a whole number, half to even as np.rint, for |v| < 2^51; its low bits are that number."""
-
-
-@njit(inline="always")
-def _theta(index: int, a: np.uint32, b: np.uint32) -> float:
-    """Return the dither of a coordinate, in [-1/2, 1/2): a hash of 32 bits.
-
-    The mixer is lowbias32 of Chris Wellons, Prospecting for Hash Functions, 2018, with the keys a and b put in.
-    """
-    h = np.uint32(np.uint32(index) + a)
-    h = np.uint32(h ^ (h >> np.uint32(16)))
-    h = np.uint32(h * np.uint32(0x7FEB352D))
-    h = np.uint32(h ^ (h >> np.uint32(15)))
-    h = np.uint32(np.uint32(h + b) * np.uint32(0x846CA68B))
-    h = np.uint32(h ^ (h >> np.uint32(16)))
-    return np.float64(np.int32(h)) * 2.0**-32
 
 
 @njit(inline="always")
@@ -46,7 +33,7 @@ def encode(
     inverse, mask = 1.0 / s, np.int64(q - 1)
     if dithered:
         for i in range(x.size):
-            out[i] = _colour(x[i], inverse, _theta(first + i, a, b), mask)
+            out[i] = _colour(x[i], inverse, dither(first + i, a, b), mask)
     else:
         for i in range(x.size):
             out[i] = _colour(x[i], inverse, 0.0, mask)
@@ -68,7 +55,7 @@ def decode(
     inverse, colour_count = 1.0 / s, np.float64(q)
     if dithered:
         for i in range(key.size):
-            out[i] = _nearest(np.float64(colours[i]), key[i], s, inverse, _theta(first + i, a, b), colour_count)
+            out[i] = _nearest(np.float64(colours[i]), key[i], s, inverse, dither(first + i, a, b), colour_count)
     else:
         for i in range(key.size):
             out[i] = _nearest(np.float64(colours[i]), key[i], s, inverse, 0.0, colour_count)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.parts.topk import largest
+
 VALUE_BITS = INDEX_BITS = 32
 
 
@@ -35,8 +37,9 @@ class Sparse:
 
 
 def top_k(x: Tensor, k: int) -> Sparse:
-    """Return the k coordinates of x, shape (d,), with the largest |x_j|, in no order; of equal ones any."""
-    return _keep(x, torch.topk(x.abs(), k, sorted=False).indices)
+    """Return the k coordinates of x, float32, shape (d,), with the largest |x_j|, the lowest indices first; of equal
+    ones those with the lowest indices."""
+    return _keep(x, largest(x, k))
 
 
 def rand_k(x: Tensor, k: int, rng: np.random.Generator) -> Sparse:

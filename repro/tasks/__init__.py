@@ -11,7 +11,7 @@ from repro.tasks.data.sets import DATA_SETS
 if TYPE_CHECKING:
     from repro.tasks.task import Task
 
-CifarModel = Literal["resnet20", "small", "resnet18", "resnet50cifar", "vgg16", "wrn28-10"]
+CifarModel = Literal["resnet20", "small", "resnet18", "resnet50cifar", "vgg16", "wrn28-10", "resnet110"]
 
 
 def _cifar10(

@@ -12,7 +12,7 @@ from repro.tasks.data.augment import crop_and_flip, epoch_draws
 from repro.tasks.data.channels import Channels
 from repro.tasks.data.cifar import CifarData
 from repro.tasks.evaluation import add_sums, classification_sums, evaluation_mode, even_chunks, has_buffers
-from repro.tasks.models.resnet import ResNet20
+from repro.tasks.models.resnet import ResNet20, ResNet110
 from repro.tasks.models.resnet18_cifar import ResNet18Cifar
 from repro.tasks.models.resnet50_cifar import ResNet50Cifar
 from repro.tasks.models.seeded import seeded
@@ -28,6 +28,7 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
     "resnet50cifar": ResNet50Cifar,
     "vgg16": Vgg16,
     "wrn28-10": WideResNet,
+    "resnet110": ResNet110,
 }
 """By name, what makes the model from the number of classes."""
 

@@ -302,6 +302,8 @@ WORKLOADS = {
         # latter's kernel sizes inferred from the sizes of its feature maps
         Workload("easgd-cifar10", 351_946, 91_880_448),
         Workload("easgd-imagenet", 61_128_808, 6_763_284_480),
+        # Krizhevsky et al. 2012 without its groups: 62 million parameters, as in QSGD (arXiv 1610.02132), table 1
+        Workload("alexnet-imagenet", 62_378_344, 6_600_706_176),
         # Mem-SGD (arXiv 1809.07599), table 1; one pass over the non-zero features forward and one back, 4 operations
         # each. Epsilon is dense, RCV1 has about 70 non-zeros in a sample
         Workload("logistic/epsilon", 2_000, 4 * 2_000),

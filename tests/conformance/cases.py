@@ -16,6 +16,7 @@ from baselines import (
     ADPSGD,
     DPSGD,
     EASGD,
+    QSGD,
     SGP,
     Downpour,
     EASGDRoundRobin,
@@ -24,6 +25,7 @@ from baselines import (
     LocalSGD,
     Matcha,
     MDownpour,
+    MemSGD,
     NonblockingAllReduce,
     NonblockingDPSGD,
     NonblockingMatcha,
@@ -151,6 +153,15 @@ def signals(n: int, degree: float) -> float:
 
 
 VANILLA_RING = Limit("D-PSGD with MATCHA's W", vanilla_ring, (3, 4, 5, 8), {"budget": 1.0}, tolerance=1e-6)
+
+BINARY = Sgd(2**-3, momentum=0.5, milestones=(0.5,), decay=0.5)
+"""Products with its learning rate and its momentum are exact."""
+
+
+def sends_pairs(k: int) -> Callable[[int, int], float]:
+    """Return Mem-SGD's bytes: k indices and k values, 4 bytes each, to every other worker."""
+    return lambda n, d: (n - 1) * 8 * k
+
 
 CASES = (
     Case(
@@ -583,5 +594,86 @@ CASES = (
             (NonblockingDPSGD, {"topology": "complete"}),
             (NonblockingMatcha, {"topology": "star", "budget": 1.0}),
         )
+    ),
+    Case(
+        MemSGD,
+        {"k": 5},
+        bytes_sent=sends_pairs(5),
+        averages=False,
+        memory=lambda memsgd: memsgd.memory(),
+        limits=(
+            Limit("k = d is SGD on the union of the batches", union_of_batches, config={"k": 120}, tolerance=1e-6),
+            Limit("k = d on one worker is plain SGD", alone, (1,), {"k": 120}, BINARY),
+        ),
+    ),
+    Case(
+        MemSGD,
+        {"keep": "rand", "ratio": 0.1},
+        bytes_sent=sends_pairs(12),
+        averages=False,
+        memory=lambda memsgd: memsgd.memory(),
+        limits=(
+            Limit(
+                "k = d is large-batch SGD", other(LargeBatch, reference_batch=0), config={"ratio": 1.0}, tolerance=1e-6
+            ),
+        ),
+    ),
+    Case(
+        MemSGD,
+        {"keep": "rand", "k": 0.5},  # what a worker sends is drawn
+        averages=False,
+        memory=lambda memsgd: memsgd.memory(),
+    ),
+    Case(
+        MemSGD,
+        {"ratio": 0.1, "per_layer": True},
+        bytes_sent=sends_pairs(12),
+        averages=False,
+        memory=lambda memsgd: memsgd.memory(),
+        limits=(Limit("of one layer it is the whole", other(MemSGD, ratio=0.1)),),
+    ),
+    Case(
+        MemSGD,
+        {"k": 5, "memory": False},
+        bytes_sent=sends_pairs(5),
+        averages=False,
+        preserves=False,
+        limits=(Limit("k = d is with memory", other(MemSGD, k=120), config={"k": 120}),),
+    ),
+    *(
+        Case(
+            QSGD,
+            {"levels": levels, "bucket": bucket, "norm": norm},
+            bytes_sent=lambda n, d, bits=bits, bucket=bucket: (n - 1) * (4 * -(-d // bucket) + -(-bits * d // 8)),
+            averages=False,
+            preserves=False,  # in expectation alone
+        )
+        for levels, bits, bucket, norm in ((7, 4, 512, "max"), (16, 6, 7, "l2"))
+    ),
+    Case(
+        QSGD,
+        {"levels": 2**22, "bucket": 1},  # as fine as float32
+        bytes_sent=lambda n, d: (n - 1) * (4 * d + 3 * d),
+        averages=False,
+        preserves=False,
+        limits=(
+            Limit("one worker is plain SGD", alone, (1,), tolerance=1e-6),
+            LARGE_BATCH,
+            Limit("large-batch SGD", other(LargeBatch, reference_batch=0), tolerance=1e-6),
+        ),
+    ),
+    Case(
+        QSGD,
+        {"full_below": 1000},
+        bytes_sent=lambda n, d: (n - 1) * 4 * d,
+        averages=False,
+        limits=(Limit("large-batch SGD", other(LargeBatch, reference_batch=0), tolerance=1e-6),),
+    ),
+    Case(
+        QSGD,
+        {"levels": 7, "bucket": 0, "norm": "l2", "code": "elias"},
+        averages=False,
+        preserves=False,
+        limits=(Limit("the same with another code", other(QSGD, levels=7, bucket=0, norm="l2")),),
     ),
 )

@@ -66,3 +66,14 @@ def test_options_may_differ_between_scales() -> None:
         "topology": "torus",
         "budget": 0.5,
     }
+
+
+def test_claims_on_mem_sgd_between_workers_name_its_cells() -> None:
+    from repro.papers import memsgd_distributed
+
+    names = [cell.name for cell in memsgd_distributed.CELLS]
+    assert len(set(names)) == len(names)
+    assert {name for claim in memsgd_distributed.CLAIMS for name in claim.cells} <= set(names)
+    for cell in memsgd_distributed.CELLS:
+        runs = [cell.recipe(scale, 1, None) for scale in ("smoke", "laptop", "paper")]
+        assert len({run.key for run in runs}) == 3

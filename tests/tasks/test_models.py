@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from repro.tasks.cifar import MODELS
 from repro.tasks.digits import DigitsNet
 from repro.tasks.models.bottleneck import Bottleneck
-from repro.tasks.models.resnet import ResNet20
+from repro.tasks.models.resnet import ResNet20, ResNet110
 from repro.tasks.models.resnet18_cifar import ResNet18Cifar
 from repro.tasks.models.resnet50_cifar import ResNet50Cifar
 from repro.tasks.models.resnet_imagenet import resnet18, resnet50
@@ -25,7 +25,12 @@ from repro.worlds.platform import WORKLOADS
 
 @pytest.mark.parametrize(
     ("model", "shape", "parameters"),
-    [(ResNet20, (3, 32, 32), 272_474), (SmallNet, (3, 32, 32), 69_346), (DigitsNet, (1, 8, 8), 9_978)],
+    [
+        (ResNet20, (3, 32, 32), 272_474),
+        (ResNet110, (3, 32, 32), 1_730_714),
+        (SmallNet, (3, 32, 32), 69_346),
+        (DigitsNet, (1, 8, 8), 9_978),
+    ],
 )
 def test_a_network_has_as_many_parameters_as_it_says_and_ten_outputs(
     model: type[nn.Module], shape: tuple[int, ...], parameters: int

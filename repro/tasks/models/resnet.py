@@ -30,6 +30,8 @@ class ResNet20(nn.Module):
     Input (b, 3, 32, 32), output (b, num_classes).
     """
 
+    blocks_a_stage = 3
+
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, padding=1, bias=False)
@@ -37,7 +39,7 @@ class ResNet20(nn.Module):
         blocks: list[nn.Module] = []
         in_channels = 16
         for out_channels, stride in ((16, 1), (32, 2), (64, 2)):
-            for index in range(3):
+            for index in range(self.blocks_a_stage):
                 blocks.append(Block(in_channels, out_channels, stride if index == 0 else 1))
                 in_channels = out_channels
         self.blocks = nn.Sequential(*blocks)
@@ -50,3 +52,18 @@ class ResNet20(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = self.blocks(F.relu(self.bn(self.stem(x))))
         return self.head(out.mean(dim=(2, 3)))
+
+
+class ResNet110(ResNet20):
+    """ResNet-110 of He et al. 2016 (section 4.2) with projection shortcuts: 1,730,714 parameters with 10 classes.
+
+    Blocks start as their shortcuts, as in Goyal et al. 2017, section 5.1: a sum of 54 branches would start far off.
+    """
+
+    blocks_a_stage = 18
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__(num_classes)
+        for block in self.blocks.children():
+            assert isinstance(block, Block)
+            nn.init.zeros_(block.bn2.weight)
