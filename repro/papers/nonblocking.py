@@ -45,7 +45,7 @@ PAPER_SETTING = Setting(
     platform=MACHINE,
     timed_as="resnet50-imagenet",
 )
-LAPTOP = replace(PAPER_SETTING, task_config=options(model="small"), epochs=8, evaluations=16)
+LAPTOP = replace(PAPER_SETTING, task_config=options(model="small"), epochs=4, evaluations=8)
 SMOKE = replace(
     LAPTOP,
     task_config=options(model="small", num_train=2000, num_test=500),
