@@ -34,6 +34,15 @@ class DenseRows:
     def d(self) -> int:
         return self.values.shape[1]
 
+    def normalised(self) -> "DenseRows":
+        """Return the rows scaled to unit length, copied."""
+        lengths = np.sqrt(np.einsum("ij,ij->i", self.values, self.values, dtype=np.float64))
+        return DenseRows(self.values / lengths[:, None], self.labels)
+
+    def subset(self, chosen: np.ndarray) -> "DenseRows":
+        """Return these rows, copied."""
+        return DenseRows(self.values[chosen], self.labels[chosen])
+
     def objective(self, x: np.ndarray, regularisation: float) -> float:
         """Return f(x)."""
         return dense_loss(self.values, self.labels, x) / self.n + regularisation / 2 * float(x @ x)
@@ -63,6 +72,19 @@ class SparseRows:
     @property
     def n(self) -> int:
         return self.labels.size
+
+    def normalised(self) -> "SparseRows":
+        """Return the rows scaled to unit length, those that are empty as they are, copied."""
+        owners = np.repeat(np.arange(self.n), np.diff(self.starts))
+        lengths = np.sqrt(np.bincount(owners, self.values.astype(np.float64) ** 2, minlength=self.n))
+        return SparseRows(self.starts, self.columns, self.values / lengths[owners], self.labels, self.d)
+
+    def subset(self, chosen: np.ndarray) -> "SparseRows":
+        """Return these rows, copied."""
+        lengths = np.diff(self.starts)[chosen]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(self.starts[chosen] - starts[:-1], lengths) + np.arange(starts[-1])
+        return SparseRows(starts, self.columns[places], self.values[places], self.labels[chosen], self.d)
 
     def objective(self, x: np.ndarray, regularisation: float) -> float:
         """Return f(x)."""
