@@ -34,6 +34,11 @@ class DenseRows:
     def d(self) -> int:
         return self.values.shape[1]
 
+    def as_sparse(self) -> "SparseRows":
+        """Return the same rows in compressed form, all their elements listed."""
+        starts = np.arange(self.n + 1) * self.d
+        return SparseRows(starts, np.tile(np.arange(self.d), self.n), self.values.reshape(-1), self.labels, self.d)
+
     def normalised(self) -> "DenseRows":
         """Return the rows scaled to unit length, copied."""
         lengths = np.sqrt(np.einsum("ij,ij->i", self.values, self.values, dtype=np.float64))
