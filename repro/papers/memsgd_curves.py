@@ -5,9 +5,9 @@ shift a is that of the stored runs behind the figure: on RCV1 d for every delaye
 Figure 3: eta_t = gamma / (1 + gamma lambda t), uniform average, ten epochs; gamma tuned by method.
 
 At laptop scale a9a stands for epsilon (dense rows) and w8a for RCV1 (sparse rows), with k of 1, 2 and 3 on both, and
-gamma of figure 3 tuned as the authors did, on a part of the rows; at smoke scale synthetic rows stand for both. Rows are
-scaled to unit length, as those of the paper's sets are: the schedule of figure 2 is made for them, and on a9a as it is
-(rows of squared length 14) even SGD has lost its way after three epochs.
+gamma of figure 3 tuned as the authors did, on a part of the rows; at smoke scale synthetic rows stand for both. Rows
+are scaled to unit length, as those of the paper's sets are: the schedule of figure 2 is made for them, and on a9a as it
+is (rows of squared length 14) even SGD is far from the optimum after three epochs.
 """
 
 from dataclasses import dataclass, replace

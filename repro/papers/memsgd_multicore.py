@@ -1,8 +1,8 @@
 """Mem-SGD's figure 4, the speed-up of the lock-free parallel form: measured on the cores here, and simulated on 24.
 
-The settings are those of the released scripts: eta_t = 1 / (1 + lambda t), the final iterate, k = 10 on epsilon and 50 on
-RCV1, speed-up to a loss against the fastest run on one core. "top" there was rand, for its flag was never on; here it is
-top.
+The settings are those of the released scripts: eta_t = 1 / (1 + lambda t), the final iterate, k = 10 on epsilon and 50
+on RCV1, speed-up to a loss against the fastest run on one core. "top" there was rand, for its flag was never on; here
+it is top.
 
 Measured: time on 1 and 2 threads, on synthetic rows of the two sets' shapes but fewer.
 
@@ -41,8 +41,9 @@ LINE = 64
 SHARE_OF_D = 0.05
 """k / d at most, where a set with few features stands for the paper's."""
 TENTHS = 10
-SLACK = 1.002
-"""The loss to reach over the worst final one of one core."""
+PASSES = 3
+SLACK = 1.02
+"""The loss to reach over the worst final one of one core; nearer to it, the noise of single iterates decides."""
 
 
 def measured(scale: Scale, seed: int) -> "pd.DataFrame":
@@ -69,12 +70,13 @@ def measured(scale: Scale, seed: int) -> "pd.DataFrame":
                 parallel = ParallelMemSGD(rows, config, x, 1 / rows.n, rngs)
                 parallel.run([np.arange(0)] * threads)  # compiles
                 seconds = 0.0
-                for epoch in range(5):
+                for epoch in range(PASSES):
                     orders = np.array_split(epoch_order(rows.n, epoch, seed), threads)
                     start = time.perf_counter()
                     parallel.run(orders)
                     seconds += time.perf_counter() - start
                     fixed = {"data_set": f"synthetic, as {stand}", "method": method, "threads": threads}
+                    fixed["run"] = f"{LABELS[method].format(K[stand])}, {threads} thread{'s' * (threads > 1)}"
                     loss = rows.objective(x, 1 / rows.n)
                     found.append(fixed | {"epoch": epoch + 1, "clock_s": seconds, "loss": float(f"{loss:.8g}")})
     return pd.DataFrame(found)
@@ -137,7 +139,9 @@ def seconds_per_step(stand: Stand, method: str, cores: int) -> float:
     return alone + platform.within.latency_s + lines * LINE / platform.within.bytes_per_s
 
 
-def curve(rows: "Rows", stand: Stand, method: str, cores: int, seed: int) -> "tuple[list[float], list[int], list[float]]":
+def curve(
+    rows: "Rows", stand: Stand, method: str, cores: int, seed: int
+) -> "tuple[list[float], list[int], list[float]]":
     """Return losses, steps and virtual seconds of one run, at each tenth of an epoch."""
     import numpy as np
 

@@ -63,13 +63,19 @@ def figure(name: Figure, stand: Stand, scale: Scale, seed: int) -> "pd.DataFrame
             row = fixed | {"epoch": epoch, "samples": samples, "loss": loss}
             if name == "figure3":
                 row |= {"bits_per_step": bits, "mebibytes": float(f"{bits * samples / MEBIBYTE:.6g}")}
-                row["nonzeros_per_step"] = round(method.sent / samples, 1) if curve.levels and samples else math.nan
+                row["nonzeros_per_step"] = _nonzeros(method, samples)
             found.append(row)
     table = pd.DataFrame(found)
     if scale == "paper":
         theirs = authors_curves(AUTHORS[name, stand])
         table = table.merge(theirs, how="left", on=["curve", "epoch"])
     return table
+
+
+def _nonzeros(method: "SequentialMemSGD | SequentialQSGD", samples: int) -> float:
+    from baselines.qsgd_sequential import SequentialQSGD
+
+    return round(method.sent / samples, 1) if isinstance(method, SequentialQSGD) and samples else math.nan
 
 
 def new_method(

@@ -1,4 +1,4 @@
-"""PARALLEL-MEM-SGD and Hogwild: one worker is the sequential method, workers apart do not meddle, all together descend."""
+"""PARALLEL-MEM-SGD and Hogwild: one worker is the sequential method, workers apart do not meddle, all descend."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """LIBSVM's text format, compiled: a parser that takes a file in pieces.
 
-A line is `label index:value index:value ...`, indices from 1, ascending. Values are read exactly as float() would for up
-to 15 digits, which all of LIBSVM's sets have.
+A line is `label index:value index:value ...`, indices from 1, ascending. Values are read exactly as float() would for
+up to 15 digits, which all of LIBSVM's sets have.
 """
 
 import numpy as np
@@ -88,7 +88,7 @@ def parse(
             if text[at] == NEWLINE:
                 break
             index, end = number(text, at)
-            column = np.int64(index) - 1
+            column = int(index) - 1
             if end == at or text[end] != COLON or not before < column < width:
                 return rows, filled, False
             value, at = number(text, end + 1)

@@ -1,7 +1,8 @@
 """Rows of big LIBSVM sets, memory-mapped: parsed once, in pieces, into files of the cache folder.
 
-`<cache>/rows/<name>/` holds labels.npy and, of a dense set, values.npy, float32, shape (n, d); of a sparse one starts.npy,
-columns.npy and values.npy (compressed rows). Nothing ever holds a whole set in memory but the system's page cache.
+`<cache>/rows/<name>/` holds labels.npy and, of a dense set, values.npy, float32, shape (n, d); of a sparse one
+starts.npy, columns.npy and values.npy (compressed rows). Nothing ever holds a whole set in memory but the system's page
+cache.
 """
 
 import bz2

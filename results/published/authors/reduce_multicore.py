@@ -5,7 +5,7 @@
 SAMPLES.csv holds the pickles iters, losses and timers of results/*-par/ in github.com/epfml/sparsifiedSGD at e8d2337 as
 columns dataset, method_label, cores, repeat, iter, seconds, loss (21,163 rows, 1.2 MB).
 
-seconds_to_threshold is the time of the first sample whose loss is at most the data set's threshold, empty where none is.
+seconds_to_threshold is the time of the first sample whose loss is at most the data set's threshold, or empty.
 us_per_iteration is over the whole run. second_loss is the loss of the sample after the first.
 """
 
@@ -26,7 +26,7 @@ def reduced(samples: pd.DataFrame) -> pd.DataFrame:
             dict(zip(("experiment", "method_label", "cores", "repeat"), key, strict=True))
             | {
                 "iterations": int(last["iter"]),
-                "us_per_iteration": round(1e6 * last["seconds"] / last["iter"] , 2),
+                "us_per_iteration": round(1e6 * last["seconds"] / last["iter"], 2),
                 "seconds_to_threshold": round(below["seconds"].iloc[0], 4) if len(below) else None,
                 "second_loss": round(run["loss"].iloc[1], 6),
             }
