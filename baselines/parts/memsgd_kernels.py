@@ -32,24 +32,24 @@ def number_sent(k: float, stream: np.ndarray) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
-def largest_size(bits: np.ndarray, first: int, last: int) -> np.int64:
-    """Return the bits of the largest |v_j| in [first, last), `bits` being those of v as int64: they are in the order of
-    the |v_j|, and unlike these have a maximum that compilers vectorise."""
+def largest_size(bits: np.ndarray) -> np.int64:
+    """Return the bits of the largest |v_j|, `bits` being those of v as int64: they are in the order of the |v_j|, and
+    unlike these have a maximum that compilers vectorise."""
     largest = np.int64(0)
-    for j in range(first, last):
+    for j in range(bits.size):
         largest = max(largest, bits[j] & WITHOUT_SIGN)
     return largest
 
 
 @njit(cache=True, nogil=True)
-def position_of_largest(v: np.ndarray, first: int, last: int) -> int:
-    """Return the first position in [first, last) with the largest |v_j|."""
+def position_of_largest(v: np.ndarray) -> int:
+    """Return the first position with the largest |v_j|."""
     bits = v.view(np.int64)
-    largest = largest_size(bits, first, last)
-    for j in range(first, last):
+    largest = largest_size(bits)
+    for j in range(bits.size):
         if bits[j] & WITHOUT_SIGN == largest:
             return j
-    return first
+    return 0
 
 
 @njit(cache=True, nogil=True)
@@ -60,7 +60,7 @@ def _accumulate(
         m[j] = keep * m[j] + (s * row[j] + decay * x[j])
     bits, sizes = m.view(np.int64), largest.view(np.int64)
     for b in range(largest.size):
-        sizes[b] = largest_size(bits, b * BLOCK, min(x.size, (b + 1) * BLOCK))
+        sizes[b] = largest_size(bits[b * BLOCK : (b + 1) * BLOCK])
 
 
 @njit(inline="always")
@@ -100,8 +100,7 @@ def dense_memory_steps(
         keep: 1 with memory, 0 without.
         factor: by which what is sent is multiplied: 1, or d/k for the unbiased rand_k without memory.
     """
-    d = x.size
-    largest = np.empty((d + BLOCK - 1) // BLOCK)
+    largest = np.empty((x.size + BLOCK - 1) // BLOCK)
     chosen = np.empty(max(1, int(k)), np.int64)
     for i in order:
         t = clock[0]
@@ -113,11 +112,11 @@ def dense_memory_steps(
         count = number_sent(k, stream)
         if top:
             for _ in range(count):
-                b = position_of_largest(largest, 0, largest.size)
-                first, last = b * BLOCK, min(d, (b + 1) * BLOCK)
-                send(position_of_largest(m, first, last), factor, clock[1], m, x, u)
+                b = position_of_largest(largest)
+                block = m[b * BLOCK : (b + 1) * BLOCK]
+                send(b * BLOCK + position_of_largest(block), factor, clock[1], m, x, u)
                 if k > 1:
-                    largest[b] = abs(m[position_of_largest(m, first, last)])
+                    largest.view(np.int64)[b] = largest_size(block.view(np.int64))
         else:
             choose(stream, count, stamps, chosen)
             for p in range(count):

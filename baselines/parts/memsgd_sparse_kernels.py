@@ -51,12 +51,14 @@ def _refresh(
     reach: np.ndarray,
 ) -> None:
     """Bring a block up to date and make its bound exact."""
-    first, last = b * BLOCK, min(x.size, (b + 1) * BLOCK)
-    for j in range(first, last):
-        m[j] += (h - seen[j]) * x[j]
-        seen[j] = h
-    bound.view(np.int64)[b] = largest_size(m.view(np.int64), first, last)
-    reach.view(np.int64)[b] = largest_size(x.view(np.int64), first, last)
+    first, last = b * BLOCK, (b + 1) * BLOCK
+    # slices: their indices cannot be negative, so that loops over them vectorise
+    memory, up_to, at = m[first:last], seen[first:last], x[first:last]
+    for j in range(memory.size):
+        memory[j] += (h - up_to[j]) * at[j]
+        up_to[j] = h
+    bound.view(np.int64)[b] = largest_size(memory.view(np.int64))
+    reach.view(np.int64)[b] = largest_size(at.view(np.int64))
     since[b] = h
 
 
@@ -129,9 +131,9 @@ def sparse_memory_steps(
             looked = 0
             sent = 0
             while sent < count:
-                b = position_of_largest(now, 0, now.size)
+                b = position_of_largest(now)
                 if exact[b]:
-                    j = position_of_largest(m, b * BLOCK, min(x.size, (b + 1) * BLOCK))
+                    j = b * BLOCK + position_of_largest(m[b * BLOCK : (b + 1) * BLOCK])
                     send(j, 1.0, clock[1], m, x, u)
                     sent += 1
                 else:
@@ -189,7 +191,7 @@ def sparse_forgetful_steps(
             for j in range(x.size):
                 m[j] += decay * x[j]
             for _ in range(count):
-                send(position_of_largest(m, 0, m.size), factor, clock[1], m, x, u)
+                send(position_of_largest(m), factor, clock[1], m, x, u)
             m[:] = 0.0
         else:
             choose(stream, count, stamps, chosen)

@@ -64,6 +64,6 @@ def virtual_steps(
             choose(streams[w], k, stamps[w], places[w])
         for p in range(k):
             if top:
-                places[w, p] = position_of_largest(m, 0, m.size)
+                places[w, p] = position_of_largest(m)
             pending[w, p] = m[places[w, p]]
             m[places[w, p]] = 0.0

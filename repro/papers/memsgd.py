@@ -9,14 +9,20 @@ from functools import partial
 
 from repro.papers.drawing import Axis, Lines
 from repro.papers.memsgd_claims import CLAIMS, F2E, F2R, F3E, F3R, XEON
-from repro.papers.memsgd_curves import Stand
+from repro.papers.memsgd_curves import DATA, Stand
 from repro.papers.memsgd_multicore import measured, simulated
 from repro.papers.memsgd_studies import figure
 from repro.papers.paper import Paper, Study
+from repro.runs.spec import Scale
 
 GROUP = ("memsgd-convex",)
+SCALES: tuple[Scale, ...] = ("laptop", "paper")
 LOSS = Axis("loss", "training loss of the average", "log")
 NAMES: dict[Stand, str] = {"epsilon": "epsilon", "rcv1": "RCV1"}
+
+
+def _needs(*stands: Stand) -> dict[Scale, tuple[str, ...]]:
+    return {scale: tuple(DATA[stand, scale] for stand in stands) for scale in SCALES}
 
 
 def _figure2(stand: Stand, name: str, seconds: float) -> Study:
@@ -24,7 +30,7 @@ def _figure2(stand: Stand, name: str, seconds: float) -> Study:
     return Study(
         name, f"Figure 2 on {NAMES[stand]}: memory, delay, top-k and rand-k", "figure 2, table 2",
         partial(figure, "figure2", stand), seeded=True, world="theory", figures=(drawn,), groups=GROUP,
-        seconds={"smoke": 10, "laptop": 10, "paper": seconds},
+        seconds={"smoke": 10, "laptop": 10, "paper": seconds}, needs=_needs(stand),
     )  # fmt: skip
 
 
@@ -35,7 +41,7 @@ def _figure3(stand: Stand, name: str, seconds: float) -> Study:
     return Study(
         name, f"Figure 3 on {NAMES[stand]}: against QSGD", "figure 3, section 4.3", partial(figure, "figure3", stand),
         seeded=True, world="theory", figures=(epochs, traffic), groups=GROUP,
-        seconds={"smoke": 10, "laptop": 10, "paper": seconds},
+        seconds={"smoke": 10, "laptop": 10, "paper": seconds}, needs=_needs(stand),
     )  # fmt: skip
 
 
@@ -61,6 +67,7 @@ STUDIES = (
         ),
         groups=GROUP,
         seconds={"smoke": 10, "laptop": 30, "paper": 10_000},
+        needs=_needs("epsilon", "rcv1"),
     ),
     Study(
         "figure4-measured",
