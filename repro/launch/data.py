@@ -41,7 +41,7 @@ def tell_of_data(names: Sequence[str], folders: DataFolders) -> None:
 
 def _needs(run: Run | StudyRun) -> tuple[str, ...]:
     if isinstance(run, StudyRun):
-        return PAPERS[run.paper].study(run.study).needs
+        return PAPERS[run.paper].study(run.study).needs_at(run.scale)
     name = data_set_of(run.task, dict(run.task_config))
     return (name,) if name else ()
 

@@ -1,6 +1,6 @@
 """The papers, one a file: their cells and their claims."""
 
-from repro.papers import adpsgd, demo, dpsgd, easgd, lupa, matcha, nonblocking, qsgd, sgp, swarmsgd
+from repro.papers import adpsgd, demo, dpsgd, easgd, lupa, matcha, memsgd, nonblocking, qsgd, sgp, swarmsgd
 from repro.papers.paper import Paper
 
 PAPERS: dict[str, Paper] = {
@@ -15,6 +15,7 @@ PAPERS: dict[str, Paper] = {
         lupa.PAPER,
         nonblocking.PAPER,
         qsgd.PAPER,
+        memsgd.PAPER,
         demo.PAPER,
     )
 }

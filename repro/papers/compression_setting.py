@@ -1,7 +1,7 @@
 """CIFAR-10 on a laptop for the methods that compress gradients: four workers, the same for all of them.
 
 Decided here, before any of them was run:
-- 8 epochs of the small network, 4 workers with 32 samples each, so 128 in all as usual for CIFAR-10, and as usual then
+- 4 epochs of the small network, 4 workers with 32 samples each, so 128 in all as usual for CIFAR-10, and as usual then
   learning rate 0.1, a tenth of it after 81/164 and 122/164 of the run. All methods take the same, those in full
   precision among them: they all follow the gradient of the 128 samples, exactly or without bias.
 - QSGD has momentum 0.9 and weight decay 1e-4, since its optimiser works on the mean of the decoded gradients. Mem-SGD
@@ -23,7 +23,7 @@ LAPTOP = Setting(
     task_config=options(model="small"),
     workers=4,
     batch_size=32,
-    epochs=8,
+    epochs=4,
     evaluations=8,
     sgd=Sgd(0.1, 0.9, weight_decay=1e-4, milestones=MILESTONES),
     platform=PLATFORM,

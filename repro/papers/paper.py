@@ -54,7 +54,7 @@ class Study:
         seeded: whether it draws at random; an exact study has one table, of seed 0.
         world: what its numbers are. Measured times are taken with nothing else running.
         figures: how the table is drawn.
-        needs: names of the data sets it reads, as `repro data` calls them.
+        needs: names of the data sets it reads, as `repro data` calls them; by scale where that depends on it.
         groups: what `repro reproduce GROUP` makes it under.
         seconds: about how long it takes on one core, by scale.
     """
@@ -66,9 +66,13 @@ class Study:
     seeded: bool = False
     world: Literal["theory", "Monte Carlo", "simulated", "measured"] = "theory"
     figures: tuple[HeatMap | Lines, ...] = ()
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] | Mapping[Scale, tuple[str, ...]] = ()
     groups: tuple[str, ...] = ()
     seconds: Mapping[Scale, float] = field(default_factory=dict)
+
+    def needs_at(self, scale: Scale) -> tuple[str, ...]:
+        """Return the names of the data sets it reads at a scale."""
+        return self.needs.get(scale, ()) if isinstance(self.needs, Mapping) else self.needs
 
     def run(self, paper: str, scale: Scale, seed: int) -> StudyRun:
         """Return what its table with this seed is made for."""

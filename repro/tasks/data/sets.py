@@ -95,6 +95,16 @@ class Libsvm(DataSet):
         return binary.place(folders).resolve()
 
 
+class LibsvmRows(Libsvm):
+    """One of LIBSVM's big sets; it is read once, into files of the cache that are mapped into memory."""
+
+    def check(self, folders: DataFolders, progress: "Progress | None" = None) -> Path:
+        from repro.tasks.data import binary, rows
+
+        rows.load_rows(self.name, folders)
+        return binary.place(folders).resolve()
+
+
 _DOWNLOADED = "set {variable} to the folder with {folder}/, or let `repro data {name}` download it"
 _IMAGENET = "set IMAGENET_DIR to the folder with train/ and val/, of a folder a class or webdataset's tar files"
 _LIBSVM = "get {name} from https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/ and set LIBSVM_DIR to its folder"
@@ -113,6 +123,10 @@ DATA_SETS: dict[str, DataSet] = {
         *(
             Libsvm(name, name, "LIBSVM_DIR", _LIBSVM.format(name=name))
             for name in ("a9a", "w8a", "ijcnn1", "ijcnn1.val", "epsilon", "epsilon.t")
+        ),
+        *(
+            LibsvmRows(name, name, "LIBSVM_DIR", _LIBSVM.format(name=f"{name}.bz2"))
+            for name in ("epsilon_normalized", "rcv1_test.binary")
         ),
     )
 }
