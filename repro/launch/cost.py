@@ -20,12 +20,14 @@ Kind = tuple[str, str, Options, int]
 
 SAMPLES_PER_CORE_S = {
     ("cifar10", "resnet20"): 110.0,
+    ("cifar10", "resnet110"): 18.0,
     ("cifar10", "small"): 2000.0,
     ("cifar10", "resnet18"): 20.0,
     ("cifar10", "resnet50cifar"): 80.0,
     ("cifar10", "vgg16"): 35.0,
     ("cifar10", "wrn28-10"): 2.5,
     ("cifar100", "resnet20"): 110.0,
+    ("cifar100", "resnet110"): 18.0,
     ("cifar100", "small"): 2000.0,
     ("cifar100", "resnet18"): 20.0,
     ("cifar100", "resnet50cifar"): 80.0,
