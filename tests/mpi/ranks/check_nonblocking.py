@@ -77,7 +77,7 @@ def mixing(method: type[Nonblocking]) -> np.ndarray:
 def test_who_is_told_to_stop_goes_in_with_what_it_has(
     comm: MpiComm, method: type[Nonblocking], config: dict[str, Any], weighting: str
 ) -> None:
-    random, rounds = np.random.default_rng(5), 12  # the same script on all ranks
+    random, rounds = np.random.default_rng(5), 8  # the same script on all ranks
     slow = random.integers(SIZE, size=rounds)
     stopped_after = random.integers(1, M + 1, size=rounds) if SIZE > 1 else np.full(rounds, M)
     k = np.full((rounds, SIZE), M)
@@ -138,8 +138,8 @@ def test_whatever_the_delays_nothing_is_lost_and_all_end_together(
     comm: MpiComm, method: type[Nonblocking], config: dict[str, Any], more: dict[str, Any]
 ) -> None:
     delays = np.random.default_rng((7, RANK))
-    for _ in range(3):
-        algorithm, task = start(comm, method, 30, weighting="full", **config, **more)
+    for _ in range(2):
+        algorithm, task = start(comm, method, 20, weighting="full", **config, **more)
 
         def meanwhile() -> None:
             if delays.random() < 0.5:
