@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from repro.errors import UserError
 from repro.launch.change import changed
 from repro.papers import PAPERS
+from repro.report.style import method_of
 from repro.runs.columns import EPOCH_COLUMNS, SCHEMA_VERSION, WORKER_COLUMNS
 from repro.runs.record import read
 from repro.runs.spec import SCALES, Run, Sgd, from_dict, options
@@ -157,7 +158,7 @@ def test_cells_share_a_run_only_where_they_are_the_same_method() -> None:
         made = {cell.recipe(scale, seed, None) for scale in SCALES for seed in (1, 2)}
         assert len(made) == 6, cell.name
         for run in made:
-            labels.setdefault(run, set()).add(cell.label)
+            labels.setdefault(run, set()).add(method_of(cell.label))
     assert [names for names in labels.values() if len(names) > 1] == []
     assert len({run.key for run in labels}) == len(labels)
 
