@@ -59,4 +59,5 @@ report: $(READY) ## draw tables and figures and write results/report/index.html
 	@$(REPRO) report $(call option,--results,$(RESULTS))
 
 clean-runs: ## remove what interrupted runs left behind; let running ones end first
-	rm -rf $(or $(RESULTS),results)/.scratch $(or $(RESULTS),results)/runs/.unfinished-*
+	rm -rf $(or $(RESULTS),results)/.scratch $(or $(RESULTS),results)/runs/.unfinished-* \
+		$(or $(RESULTS),results)/studies/.unfinished-*

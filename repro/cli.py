@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Names = Annotated[list[str], typer.Argument(help="Cells (paper.cell), papers, or groups such as cifar or demo.")]
+Names = Annotated[list[str], typer.Argument(help="Cells and studies (paper.name), papers, or groups such as cifar or demo.")]
 ScaleOption = Annotated[str, typer.Option(help="smoke (seconds), laptop (minutes) or paper (as printed).")]
 Seeds = Annotated[int | None, typer.Option(help="Number of seeds, from 1 on; by default 1 at smoke scale, else 3.")]
 Workers = Annotated[int | None, typer.Option(help="Number of workers; each cell's own by default.")]
@@ -41,7 +41,7 @@ Delays = Annotated[
 ]
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
-Jobs = Annotated[int | None, typer.Option(help="Simulated runs to make at once; by default one for each core.")]
+Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies to make at once; by default one for each core.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
 RESULTS = Path("results")
 
@@ -50,7 +50,7 @@ RESULTS = Path("results")
 def list_cells(
     names: Annotated[list[str] | None, typer.Argument(help="As for run; by default all papers.")] = None,
 ) -> None:
-    """List the papers and their cells, group by group; a group's name runs all of its cells."""
+    """List the papers with their cells and studies, group by group; a group's name runs all of its."""
     from repro.launch.show import cells_table
 
     cells_table(names or [])
@@ -73,7 +73,7 @@ def run(
     results: Results = RESULTS,
     dry_run: DryRun = False,
 ) -> None:
-    """Make the runs of cells that have no record yet."""
+    """Make the runs and studies that are not done yet."""
     from repro.launch.campaign import campaign
 
     wanted = _wanted(names, scale, seeds, workers, change or [], world, platform, delays)
@@ -135,7 +135,7 @@ def status(
     delays: Delays = None,
     results: Results = RESULTS,
 ) -> None:
-    """Say for each cell which runs are done."""
+    """Say for each cell and study which runs are done."""
     from repro.launch.show import status_table
 
     status_table(_wanted(names or [], scale, seeds, workers, [], world, platform, delays), results)

@@ -9,7 +9,6 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.launch.claim import claim
-from repro.launch.cost import Cost
 from repro.launch.crew import at_once, make_all, total_seconds
 from repro.launch.data import data_variables
 from repro.launch.display import display, duration
@@ -17,12 +16,13 @@ from repro.launch.exits import EXIT_DEADLOCK
 from repro.launch.local import RunFailed, launch
 from repro.launch.mpi_env import available_cores
 from repro.launch.plan import PlannedRun, plan
+from repro.launch.stores import Stores
 from repro.launch.variables import LOG_ORDER_VARIABLE, PLATFORM_VARIABLE, TIMEOUT_VARIABLE
 from repro.launch.wanted import Wanted
 from repro.papers import PAPERS
 from repro.runs.place import Place
-from repro.runs.record import Record
-from repro.runs.store import Store
+from repro.runs.spec import Run
+from repro.runs.study import StudyRun
 from repro.tasks.data.folders import DataFolders
 
 
@@ -36,7 +36,7 @@ def campaign(
     jobs: int | None = None,
     dry_run: bool = False,
 ) -> int:
-    """Make the runs that are wanted and have no record, and return the exit code.
+    """Make the runs and studies that are wanted and not done, and return the exit code.
 
     A run that fails is told of and left; the others go on. So is one that another command is making.
 
@@ -44,7 +44,7 @@ def campaign(
         cifar10_dir: wins over CIFAR10_DIR.
         timeout_s: MPI world: seconds without progress after which a run is given up.
         log_order: MPI world: put the order of one-sided operations into the record.
-        jobs: how many simulated runs to make at once; by default one for each core.
+        jobs: how many simulated runs and studies to make at once; by default one for each core.
 
     Raises:
         UserError: the names, options or data are not to be had, and nothing has been started; or a run refused.
@@ -55,10 +55,10 @@ def campaign(
     jobs = cores if jobs is None else jobs
     if jobs < 1:
         raise UserError(f"the number of jobs must be at least 1, not {jobs}")
-    store = Store(results / "runs")
-    runs = plan(wanted, list(PAPERS.values()), store, Cost(store), check)
+    stores = Stores.of(results)
+    runs = plan(wanted, list(PAPERS.values()), stores, check)
     to_do = [planned for planned in runs if not planned.done]
-    _announce(runs, to_do, store, min(jobs, cores))
+    _announce(runs, to_do, results, min(jobs, cores))
     if dry_run or not to_do:
         return 0
 
@@ -70,8 +70,8 @@ def campaign(
         variables[TIMEOUT_VARIABLE] = str(timeout_s)
     if log_order:
         variables[LOG_ORDER_VARIABLE] = "1"
-    codes = _until_terminated(_make(to_do, jobs, store, results / ".scratch", variables))
-    left = [planned for planned in to_do if not store.has(planned.run)]
+    codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables))
+    left = [planned for planned in to_do if not stores.has(planned.run)]
     if len(left) > len(codes):
         print(f"{len(left) - len(codes)} of {len(to_do)} runs are being made by another command", file=sys.stderr)
     if codes:
@@ -105,25 +105,26 @@ def _until_terminated(work: Coroutine[Any, Any, list[int]]) -> list[int]:
 
 
 async def _make(
-    to_do: list[PlannedRun], jobs: int, store: Store, scratch: Path, variables: Mapping[str, str]
+    to_do: list[PlannedRun], jobs: int, stores: Stores, scratch: Path, variables: Mapping[str, str]
 ) -> list[int]:
     """Make the runs, and return the exit codes of those that failed."""
     codes: list[int] = []
 
     async def make(planned: PlannedRun) -> None:
         run = planned.run
+        store = stores.of_run(run)
         with claim(run, store, scratch) as spec:
             if spec is None:
                 return
             number = f"{numbers[planned]}/{len(to_do)}"
-            row = shown.begin(f"{number} {planned.label} n={run.workers} seed {run.seed}", planned.seconds)
+            row = shown.begin(f"{number} {planned.title}", planned.seconds)
             try:
                 await launch(run, store, spec, row.update, variables)
             except RunFailed as error:
                 codes.append(error.code)
                 row.fail(str(error))
             else:
-                row.end(_summary(store.get(run)))
+                row.end(_summary(run, stores))
 
     numbers = {planned: number for number, planned in enumerate(to_do, 1)}
     with display(sum(planned.seconds for planned in to_do)) as shown:
@@ -131,32 +132,40 @@ async def _make(
     return codes
 
 
-def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], store: Store, jobs: int) -> None:
+def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], results: Path, jobs: int) -> None:
     done = len(runs) - len(to_do)
-    labels: dict[tuple[str, int], list[PlannedRun]] = {}
+    labels: dict[tuple[str, str], list[PlannedRun]] = {}
     for planned in runs:
-        labels.setdefault((planned.label, planned.run.workers), []).append(planned)
-    for (label, _), members in labels.items():
-        first = members[0].run
+        labels.setdefault((planned.label, _what(planned.run)), []).append(planned)
+    for (label, what), members in labels.items():
         seeds = ",".join(str(m.run.seed) for m in members)
         left = [m for m in members if not m.done]
         note = f"about {duration(total_seconds(left, jobs))}" if left else "done"
-        where = "" if first.world == "mpi" else f", {Place.of(first)}"
-        what = f"{first.task:<9} n={first.workers:<3} {first.epochs:g} epochs{where}"
         print(f"  {label:<28} {what}, seeds {seeds}: {note}")
     total = duration(total_seconds(to_do, jobs))
     together = f", {jobs} at once" if any(at_once(planned, jobs) > 1 for planned in to_do) else ""
     print(f"{len(runs)} runs at scale {runs[0].run.scale}, {done} done, {len(to_do)} to make: about {total}{together}")
     if done:
+        stores = Stores.of(results)
         made = {
-            (p["cpu"], (p["git_commit"] or "unknown")[:9])
-            for p in (store.get(m.run).provenance for m in runs if m.done)
+            (p["cpu"], (p["git_commit"] or "unknown")[:9]) for p in (stores.provenance(m.run) for m in runs if m.done)
         }
         print("done before: " + "; ".join(f"on {cpu}, commit {commit}" for cpu, commit in sorted(made)))
-        print(f"these records are in {store.root}; to make your own beside them, name another folder of results")
+        print(f"these are in {results}; to make your own beside them, name another folder of results")
 
 
-def _summary(record: Record) -> str:
+def _what(run: Run | StudyRun) -> str:
+    if isinstance(run, StudyRun):
+        return f"study of {run.paper}, {run.world}"
+    where = "" if run.world == "mpi" else f", {Place.of(run)}"
+    return f"{run.task:<9} n={run.workers:<3} {run.epochs:g} epochs{where}"
+
+
+def _summary(run: Run | StudyRun, stores: Stores) -> str:
+    if isinstance(run, StudyRun):
+        left = stores.studies.get(run).outcome
+        return f"{left['rows']} rows, {duration(left['wall_s'])}"
+    record = stores.records.get(run)
     metric = "test_top1_percent"
     value = record.final(metric)
     quality = f"top-1 {value:.2f} %" if value == value else f"objective {record.final('train_objective'):.4g}"

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from repro.runs.spec import Run
-from repro.runs.store import Store
+from repro.runs.folders import Folders, Named
 
 
 @contextmanager
-def claim(run: Run, store: Store, scratch: Path) -> Iterator[Path | None]:
+def claim(run: Named, store: Folders, scratch: Path) -> Iterator[Path | None]:
     """Hold `run` for this command, and yield the file for its spec; None where it is another's, or done meanwhile.
 
     The lock is on the file for the spec, which goes only once there is a record: who gets the lock of a file that has

@@ -1,15 +1,20 @@
-"""About how long a run takes here: from the records of its like, else from speeds measured once."""
+"""About how long a run takes here: from the records of its like, else from speeds measured once; and a study."""
 
 from collections import defaultdict
 from statistics import median
 
 from repro.launch.mpi_env import available_cores
+from repro.papers import PAPERS
 from repro.runs.spec import Options, Run
 from repro.runs.store import Store
+from repro.runs.study import Studies, StudyRun
 from repro.tasks import option
 
 START_S = 6.0
 """Starting Python and torch on the ranks, which a record does not time."""
+
+STUDY_START_S = 2.0
+"""Starting Python, and reading the papers, for a study."""
 
 Kind = tuple[str, str, Options, int]
 
@@ -52,15 +57,19 @@ DATA_SIZE = {
 class Cost:
     """Estimates wall seconds of runs from the median speed of finished runs of the same task, options and workers."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, studies: Studies) -> None:
+        self._studies = {(table.run.name, table.run.scale): float(table.outcome["wall_s"]) for table in studies}
         speeds: dict[Kind, list[float]] = defaultdict(list)
         for record in store:
             drawn = record.run.epochs * _num_samples(record.run)
             speeds[_kind(record.run)].append(record.outcome["wall_s"] / drawn)
         self._wall_s_per_sample = {kind: median(values) for kind, values in speeds.items()}
 
-    def seconds(self, run: Run) -> float:
+    def seconds(self, run: Run | StudyRun) -> float:
         """Return about how many wall seconds `run` takes on this machine."""
+        if isinstance(run, StudyRun):
+            told = PAPERS[run.paper].study(run.study).seconds.get(run.scale, 0.0)
+            return STUDY_START_S + self._studies.get((run.name, run.scale), told)
         samples = run.epochs * _num_samples(run)
         known = self._wall_s_per_sample.get(_kind(run))
         if known is not None:

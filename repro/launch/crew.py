@@ -10,16 +10,16 @@ from repro.launch.plan import PlannedRun
 
 
 def at_once(planned: PlannedRun, jobs: int) -> int:
-    """Return of how many runs this may be one: a simulated run takes one core, ranks of MPI all of them, and are
-    timed."""
-    return jobs if planned.run.world == "simulated" else 1
+    """Return of how many runs this may be one: a simulated run or a study takes one core; ranks of MPI all of them, and
+    are timed, as measured studies are."""
+    return 1 if planned.run.world in ("mpi", "measured") else jobs
 
 
 Make = Callable[[PlannedRun], Coroutine[Any, Any, None]]
 
 
 async def make_all(runs: Sequence[PlannedRun], jobs: int, make: Make) -> None:
-    """Await `make` of each run, begun in this order, at most `jobs` simulated ones at once and those of MPI alone.
+    """Await `make` of each run, begun in this order, at most `jobs` at once, and alone those that are timed.
 
     The first error cancels the others, and is raised when they have ended.
     """

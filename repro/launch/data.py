@@ -5,20 +5,22 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from repro.errors import UserError
+from repro.papers import PAPERS
 from repro.runs.spec import Run
+from repro.runs.study import StudyRun
 from repro.tasks import data_set_of
 from repro.tasks.data.folders import DataFolders
 from repro.tasks.data.sets import DATA_SETS, DataSet, data_set
 
 
-def data_variables(runs: Iterable[Run], folders: DataFolders) -> dict[str, str]:
+def data_variables(runs: Iterable[Run | StudyRun], folders: DataFolders) -> dict[str, str]:
     """Find, or download, and check the data of `runs`; return the environment variables that tell them where it is.
 
     Raises:
         UserError: a data set cannot be had, or is damaged.
     """
-    names = dict.fromkeys(data_set_of(run.task, dict(run.task_config)) for run in runs)
-    return {DATA_SETS[name].variable: str(_checked(DATA_SETS[name], folders)) for name in names if name}
+    needed = [data_set(name) for name in dict.fromkeys(name for run in runs for name in _needs(run))]
+    return {data.variable: str(_checked(data, folders)) for data in needed}
 
 
 def tell_of_data(names: Sequence[str], folders: DataFolders) -> None:
@@ -35,6 +37,13 @@ def tell_of_data(names: Sequence[str], folders: DataFolders) -> None:
         width = max(map(len, DATA_SETS))
         for name, data in DATA_SETS.items():
             print(f"{name:<{width}}  {_where(data, folders)}")
+
+
+def _needs(run: Run | StudyRun) -> tuple[str, ...]:
+    if isinstance(run, StudyRun):
+        return PAPERS[run.paper].study(run.study).needs
+    name = data_set_of(run.task, dict(run.task_config))
+    return (name,) if name else ()
 
 
 def _where(data: DataSet, folders: DataFolders) -> str:

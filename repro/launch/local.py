@@ -15,12 +15,17 @@ from pathlib import Path
 from repro.errors import UserError
 from repro.launch.mpi_env import available_cores, command, environment
 from repro.launch.progress import Progress, parse
+from repro.runs.folders import Folders
 from repro.runs.spec import Run
-from repro.runs.store import Store
+from repro.runs.study import StudyRun
 
 TAIL_LINES = 40
 LONGEST_LINE = 1 << 24
 """Bytes; asyncio wants a limit."""
+
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""What keeps libraries to one core."""
 
 
 class RunFailed(Exception):
@@ -32,13 +37,13 @@ class RunFailed(Exception):
 
 
 async def launch(
-    run: Run,
-    store: Store,
+    run: Run | StudyRun,
+    store: Folders,
     spec: Path,
     on_progress: Callable[[Progress], None],
     variables: Mapping[str, str],
 ) -> None:
-    """Run `run` in its world, MPI ranks or one process, and return when its record is in `store`.
+    """Make `run`, on MPI ranks or in one process, and return when what it leaves is in `store`.
 
     Whatever ends this early, a cancellation too, first ends the processes.
 
@@ -52,7 +57,10 @@ async def launch(
     """
     log = spec.with_suffix(".log")
     spec.write_text(json.dumps(asdict(run)))
-    if run.world == "simulated":
+    if isinstance(run, StudyRun):
+        argv = [sys.executable, "-m", "repro.launch.study", str(spec), str(store.root)]
+        child = os.environ | dict.fromkeys(THREADS, "1") | dict(variables)
+    elif run.world == "simulated":
         argv = [sys.executable, "-m", "repro.launch.simulate", str(spec), str(store.root)]
         child = os.environ | dict(variables)
     else:

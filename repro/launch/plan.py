@@ -3,26 +3,32 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from repro.errors import UserError
 from repro.launch.cost import Cost
-from repro.launch.wanted import Wanted, cells_of
-from repro.papers.paper import Paper
+from repro.launch.stores import Stores
+from repro.launch.wanted import Wanted, entries_of
+from repro.papers.paper import Cell, Paper
 from repro.runs.spec import Run
-from repro.runs.store import Store
+from repro.runs.study import StudyRun
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run, the label of the cell it was first asked for, and what is known before it starts."""
+    """A run, the label of the cell or study it was first asked for, and what is known before it starts."""
 
-    run: Run
+    run: Run | StudyRun
     label: str
     done: bool
     seconds: float
 
+    @property
+    def title(self) -> str:
+        """What it is called while it is made."""
+        workers = f" n={self.run.workers}" if isinstance(self.run, Run) else ""
+        return f"{self.label}{workers} seed {self.run.seed}"
 
-def plan(
-    wanted: Wanted, papers: Sequence[Paper], store: Store, cost: Cost, check: Callable[[Run], None]
-) -> list[PlannedRun]:
+
+def plan(wanted: Wanted, papers: Sequence[Paper], stores: Stores, check: Callable[[Run], None]) -> list[PlannedRun]:
     """Return the runs that are wanted, seed by seed, each run once.
 
     Seeds go outermost, so that an interrupted sitting leaves complete comparisons of fewer seeds.
@@ -30,12 +36,17 @@ def plan(
     Raises:
         UserError: a name means nothing, or `check` refuses a run.
     """
-    planned: dict[Run, PlannedRun] = {}
-    makers = [(cell, wanted.run_maker(paper)) for paper, cell in cells_of(wanted.names, papers)]
+    cost = Cost(stores.records, stores.studies)
+    planned: dict[Run | StudyRun, PlannedRun] = {}
+    makers = [(entry, wanted.run_maker(paper)) for paper, entry in entries_of(wanted.names, papers)]
     for seed in range(1, wanted.seeds + 1):
-        for cell, make in makers:
-            for run in make(cell, seed):
+        for entry, make in makers:
+            for run in make(entry, seed):
                 if run not in planned:
-                    check(run)
-                    planned[run] = PlannedRun(run, cell.label, store.has(run), cost.seconds(run))
+                    if isinstance(run, Run):
+                        check(run)
+                    label = entry.label if isinstance(entry, Cell) else entry.name
+                    planned[run] = PlannedRun(run, label, stores.has(run), cost.seconds(run))
+    if wanted.changes and all(isinstance(run, StudyRun) for run in planned):
+        raise UserError("--set changes runs, and these are studies, which are made as they are")
     return list(planned.values())

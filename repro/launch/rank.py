@@ -19,9 +19,10 @@ from repro.launch.exits import EXIT_USER_ERROR
 from repro.launch.progress import Reporter
 from repro.launch.variables import LOG_ORDER_VARIABLE, TIMEOUT_VARIABLE
 from repro.runs.evaluate import Evaluator
-from repro.runs.outcome import Stopwatch, outcome, worker_row
+from repro.runs.outcome import outcome, worker_row
 from repro.runs.provenance import provenance
 from repro.runs.spec import Run, from_dict
+from repro.runs.stopwatch import Stopwatch
 from repro.runs.store import Store
 from repro.runs.train import Point, train
 from repro.tasks import make_task

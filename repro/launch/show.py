@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from repro.launch.wanted import Wanted, cells_of
+from repro.launch.stores import Stores
+from repro.launch.wanted import Wanted, entries_of
 from repro.papers import PAPERS
-from repro.papers.paper import Cell, Paper
+from repro.papers.paper import Cell, Paper, Study
 from repro.runs.spec import Run
-from repro.runs.store import Store
+from repro.runs.study import StudyRun
 
 
 def cells_table(names: Sequence[str]) -> None:
-    """Print the cells that `names` mean, all for none: a table for each paper, in its groups, with the number of
-    published values of each cell.
+    """Print the cells and studies that `names` mean, all for none: a table for each paper, in its groups, with the
+    number of published values of each cell.
 
     Raises:
         UserError: a name means nothing.
@@ -25,11 +26,13 @@ def cells_table(names: Sequence[str]) -> None:
     published = read_published(PUBLISHED)
     values = Counter((value.paper, value.cell) for value in published)
     values_of_paper = Counter(value.paper for value in published)
-    chosen = cells_of(names, list(PAPERS.values()))
+    chosen = entries_of(names, list(PAPERS.values()))
     width = max(len(_name(paper, cell)) for paper, cell in chosen)
     for key, members in groupby(chosen, key=lambda pair: pair[0].key):
         paper = PAPERS[key]
         counts = f"{len(paper.cells)} cells, {len(paper.claims)} claims, {values_of_paper[key]} published values"
+        if paper.studies:
+            counts = f"{len(paper.studies)} studies, {counts}"
         print(f"{key}: {paper.title} ({counts})")
         for group, cells in groupby(members, key=lambda pair: ", ".join(pair[1].groups)):
             print(f"  {group:<{width + 2}}  published")
@@ -38,20 +41,22 @@ def cells_table(names: Sequence[str]) -> None:
 
 
 def status_table(wanted: Wanted, results: Path) -> None:
-    """Print for each of the cells how many of the wanted runs have a record, and of which seeds where only some have.
+    """Print for each cell and study how many of the wanted runs are done, and of which seeds where only some are.
 
     Raises:
         UserError: a name means nothing.
     """
-    store = Store(results / "runs")
-    chosen = cells_of(wanted.names, list(PAPERS.values()))
+    stores = Stores.of(results)
+    chosen = entries_of(wanted.names, list(PAPERS.values()))
     width = max(len(_name(paper, cell)) for paper, cell in chosen)
-    done: dict[Run, bool] = {}  # cells may share runs
+    done: dict[Run | StudyRun, bool] = {}  # cells may share runs
     for paper, cell in chosen:
         make = wanted.run_maker(paper)
-        seeds = {seed: make(cell, seed) for seed in range(1, wanted.seeds + 1)}
+        seeds: dict[int, list[Run | StudyRun]] = {}
+        for run in dict.fromkeys(run for seed in range(1, wanted.seeds + 1) for run in make(cell, seed)):
+            seeds.setdefault(run.seed, []).append(run)
         runs = [run for members in seeds.values() for run in members]
-        done |= {run: store.has(run) for run in runs}
+        done |= {run: stores.has(run) for run in runs}
         have = sum(done[run] for run in runs)
         told = ", ".join(f"seed {seed} {_mark([done[run] for run in members])}" for seed, members in seeds.items())
         note = f": {told}" if 0 < have < len(runs) else ""
@@ -59,7 +64,7 @@ def status_table(wanted: Wanted, results: Path) -> None:
     print(f"{sum(done.values())} of {len(done)} runs at scale {wanted.scale} done")
 
 
-def _name(paper: Paper, cell: Cell) -> str:
+def _name(paper: Paper, cell: Cell | Study) -> str:
     return f"{paper.key}.{cell.name}"
 
 

@@ -12,10 +12,11 @@ from repro.errors import UserError
 from repro.launch.exits import EXIT_DEADLOCK, EXIT_USER_ERROR
 from repro.launch.progress import Reporter
 from repro.launch.variables import PLATFORM_VARIABLE
-from repro.runs.outcome import Stopwatch, outcome
+from repro.runs.outcome import outcome
 from repro.runs.provenance import provenance
 from repro.runs.simulate import simulate
 from repro.runs.spec import Run, from_dict
+from repro.runs.stopwatch import Stopwatch
 from repro.runs.store import Store
 from repro.tasks import make_task
 from repro.worlds.events import Deadlock

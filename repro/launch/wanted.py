@@ -7,19 +7,20 @@ from pathlib import Path
 
 from repro.errors import UserError
 from repro.launch.change import changed
-from repro.papers.paper import Cell, Paper
+from repro.papers.paper import Cell, Paper, Study
 from repro.runs.place import MPI_WORLD, Place
 from repro.runs.spec import WORLDS, Run, Scale
+from repro.runs.study import StudyRun
 from repro.worlds import platform
 from repro.worlds.delays import with_digest
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Cells at a scale, and what of their runs is to be other than the cells say.
+    """Cells and studies at a scale, and what of their runs is to be other than the cells say.
 
     Args:
-        names: cells (`paper.cell`), papers or groups; all for none.
+        names: cells and studies (`paper.name`), papers or groups; all for none. Studies are made as they are.
         seeds: number of seeds, from 1 on.
         workers: of every run.
         changes: `field=value` each, see `changed`.
@@ -52,8 +53,8 @@ class Wanted:
         """The platform file, where it is not a packaged one."""
         return Path(self.platform).resolve() if self.platform and self.platform.endswith(".toml") else None
 
-    def run_maker(self, paper: Paper) -> Callable[[Cell, int], list[Run]]:
-        """Return what makes a cell's runs for a seed: one, or one for each number of workers of a sweep.
+    def run_maker(self, paper: Paper) -> "Callable[[Cell | Study, int], Sequence[Run | StudyRun]]":
+        """Return what makes the runs of a cell or study for a seed: one, or one for each number of workers of a sweep.
 
         Raises:
             UserError: platform or delays are not to be had.
@@ -61,7 +62,10 @@ class Wanted:
         key = platform.load(self.platform or paper.platform).key
         delays = with_digest(self.delays) if self.delays else None
 
-        def make(cell: Cell, seed: int) -> list[Run]:
+        def make(entry: Cell | Study, seed: int) -> Sequence[Run | StudyRun]:
+            return [entry.run(paper.key, self.scale, seed)] if isinstance(entry, Study) else of_cell(entry, seed)
+
+        def of_cell(cell: Cell, seed: int) -> list[Run]:
             numbers = [self.workers] if self.workers else cell.sweep or [None]
             return [place(changed(cell.recipe(self.scale, seed, workers), self.changes)) for workers in numbers]
 
@@ -76,26 +80,27 @@ class Wanted:
         return make
 
 
-def cells_of(names: Sequence[str], papers: Sequence[Paper]) -> list[tuple[Paper, Cell]]:
-    """Return the cells that `names` mean: `paper.cell`, a whole `paper`, or a group such as `cifar`; all for none.
+def entries_of(names: Sequence[str], papers: Sequence[Paper]) -> list[tuple[Paper, Cell | Study]]:
+    """Return the cells and studies that `names` mean: `paper.name`, a whole `paper`, or a group such as
+    `cifar`; all for none.
 
     Raises:
         UserError: a name means nothing.
     """
-    by_name = {f"{paper.key}.{cell.name}": (paper, cell) for paper in papers for cell in paper.cells}
-    chosen: dict[str, tuple[Paper, Cell]] = {}
+    by_name = {f"{paper.key}.{entry.name}": (paper, entry) for paper in papers for entry in paper.entries}
+    chosen: dict[str, tuple[Paper, Cell | Study]] = {}
     for name in names:
         found = {
-            full: (paper, cell)
-            for full, (paper, cell) in by_name.items()
-            if name in (full, paper.key) or name in cell.groups
+            full: (paper, entry)
+            for full, (paper, entry) in by_name.items()
+            if name in (full, paper.key) or name in entry.groups
         }
         if not found:
-            groups = sorted({group for _, cell in by_name.values() for group in cell.groups})
+            groups = sorted({group for _, entry in by_name.values() for group in entry.groups})
             near = get_close_matches(name, by_name, n=3)
             raise UserError(
-                f"unknown cell, paper or group {name!r}; papers: {', '.join(paper.key for paper in papers)}; "
-                f"groups: {', '.join(groups)}; `repro list` names all cells"
+                f"unknown cell, study, paper or group {name!r}; papers: {', '.join(paper.key for paper in papers)}; "
+                f"groups: {', '.join(groups)}; `repro list` names all"
                 + (f", the nearest are {', '.join(near)}" if near else "")
             )
         chosen |= found

@@ -1,12 +1,18 @@
-"""What a paper is to the suite: cells that can be run, and claims that can be tested over their records."""
+"""What a paper is to the suite: cells and studies to run, and claims that can be tested over what they left."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from repro.errors import UserError
+from repro.papers.drawing import HeatMap, Lines
 from repro.report.statistics import Finding
 from repro.runs.record import Record
 from repro.runs.spec import Run, Scale
+from repro.runs.study import StudyRun
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Recipe = Callable[[Scale, int, int | None], Run]
 """(scale, seed, workers or None for the cell's own number) -> the run."""
@@ -14,6 +20,9 @@ Recipe = Callable[[Scale, int, int | None], Run]
 Evidence = Mapping[str, Sequence[Record]]
 """Cell name -> its finished records of one scale and place, in the order of their seeds, and of their workers where the
 cell is a sweep; for all cells the same seeds, so that records at equal positions are pairs."""
+
+Tables = Mapping[str, "Sequence[pd.DataFrame]"]
+"""Study name -> its tables of one scale in the order of their seeds; for all seeded studies the same seeds."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +45,49 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Study:
+    """A computation of a paper that is no training run of workers: theory, Monte Carlo, or a compiled kernel.
+
+    Args:
+        compute: from scale and seed to a tidy table with unit-suffixed columns, on one core. It imports what it
+            computes with when called: the modules of this project that it brings in are kept as what made the table.
+        seeded: whether it draws at random; an exact study has one table, of seed 0.
+        world: what its numbers are. Measured times are taken with nothing else running.
+        figures: how the table is drawn.
+        needs: names of the data sets it reads, as `repro data` calls them.
+        groups: what `repro reproduce GROUP` makes it under.
+        seconds: about how long it takes on one core, by scale.
+    """
+
+    name: str
+    title: str
+    source: str
+    compute: "Callable[[Scale, int], pd.DataFrame]"
+    seeded: bool = False
+    world: Literal["theory", "simulated", "measured"] = "theory"
+    figures: tuple[HeatMap | Lines, ...] = ()
+    needs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    seconds: Mapping[Scale, float] = field(default_factory=dict)
+
+    def run(self, paper: str, scale: Scale, seed: int) -> StudyRun:
+        """Return what its table with this seed is made for."""
+        return StudyRun(paper, self.name, scale, seed if self.seeded else 0, self.world)
+
+
+@dataclass(frozen=True)
 class Claim:
     """A sentence of a paper in testable form.
 
     Args:
         statement: the claim in plain words, with the threshold the test uses.
         evidence: grade of the source: table, text, figure, authors-data or unverified.
-        cells: names of the cells whose records the test reads.
+        cells: names of the cells whose records the test reads; none where it reads studies.
         scales: the scales it may be decided at.
-        worlds: the worlds it may be decided in.
-        test: from the records to an estimate with its interval and the region where the claim holds.
+        worlds: the worlds it may be decided in; a study's is its own.
+        test: from the records (`Evidence`), or from the studies' tables (`Tables`), to an estimate with its interval
+            and the region where the claim holds.
+        studies: names of the studies whose tables the test reads, in place of records.
     """
 
     name: str
@@ -53,14 +95,15 @@ class Claim:
     source: str
     evidence: str
     cells: tuple[str, ...]
-    test: Callable[[Evidence], Finding]
+    test: Callable[[Any], Finding]
     scales: tuple[Scale, ...] = ("laptop", "paper")
     worlds: tuple[str, ...] = ("mpi",)
+    studies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper with its cells and claims; `key` names its file here and its table in `results/published/`.
+    """A paper with its cells, studies and claims; `key` names its file here and its table in `results/published/`.
 
     Args:
         platform: the machine its experiments ran on, a name in `repro/worlds/platforms/`.
@@ -72,6 +115,12 @@ class Paper:
     cells: tuple[Cell, ...]
     claims: tuple[Claim, ...]
     platform: str
+    studies: tuple[Study, ...] = ()
+
+    @property
+    def entries(self) -> "tuple[Cell | Study, ...]":
+        """All that can be run, by different names."""
+        return *self.cells, *self.studies
 
     def cell(self, name: str) -> Cell:
         """Return the cell called `name`.
@@ -83,3 +132,14 @@ class Paper:
             if cell.name == name:
                 return cell
         raise UserError(f"unknown cell {name!r} of {self.key}; known: {', '.join(c.name for c in self.cells)}")
+
+    def study(self, name: str) -> Study:
+        """Return the study called `name`.
+
+        Raises:
+            UserError: there is none.
+        """
+        for study in self.studies:
+            if study.name == name:
+                return study
+        raise UserError(f"unknown study {name!r} of {self.key}; known: {', '.join(s.name for s in self.studies)}")

@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from repro.papers.paper import Paper
+from repro.report.canvas import write_canvas
 from repro.report.grouping import Panel, panels
 from repro.report.library import Library
 from repro.report.matching import Setting
@@ -28,8 +29,6 @@ from repro.report.style import FILLS, Look, figure_style, looks
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-FORMATS = ("png", "svg", "pdf")
 
 
 @dataclass(frozen=True)
@@ -208,8 +207,6 @@ def _save(
     draw: Callable[["Axes"], None],
     height: float,
 ) -> Figure:
-    from matplotlib.figure import Figure as Canvas
-
     setting = panel.setting
     name = f"{panel.name}-{slug}"
     title = f"{panel.group}, {setting.scale} scale, {setting.place}{' world' * (setting.world != 'simulated')}"
@@ -217,20 +214,7 @@ def _save(
         caption += " Times are virtual."
     if setting.workers:
         title += f", {setting.workers} worker{'s' * (setting.workers > 1)}"
-    canvas = Canvas(figsize=(5.4, height), layout="constrained")
-    axes = canvas.subplots()
-    # from the canvas's edge, since long labels leave the axes little width
-    canvas.suptitle(title, x=0.01, ha="left", fontsize="medium")
-    draw(axes)
-    # no dates or versions in the files: the same data give the same bytes
-    metadata: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    }
-    for extension in FORMATS:
-        canvas.savefig(folder / f"{name}.{extension}", dpi=200, metadata=metadata[extension])
-    data.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.10g")
+    write_canvas(folder, name, title, data, lambda canvas: draw(canvas.subplots()), (5.4, height))
     return Figure(name, panel.group, setting.scale, title, caption)
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from repro.papers.paper import Paper
 from repro.report.figures import Figure, write_figures
 from repro.report.library import Library, read_library
+from repro.report.studyfigures import write_study_figures
 from repro.report.tables import Row, write_tables
 from repro.report.verdicts import Verdicts, judge, save
 from repro.report.view import page_of
@@ -31,7 +32,7 @@ def build(results: Path, papers: Mapping[str, Paper]) -> Report:
     library = read_library(results)
     verdicts = save(results, judge(library, papers))
     tables = write_tables(results, papers, library)
-    figures = write_figures(results, papers, library)
+    figures = [*write_figures(results, papers, library), *write_study_figures(results, papers, library.studies)]
     return Report(write_report(results, papers, library, verdicts, tables, figures), verdicts)
 
 

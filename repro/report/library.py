@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro.report import studies
 from repro.report.frames import Frames
 from repro.report.guards import Problem, check
 from repro.report.matching import Matching
 from repro.report.measures import summary
 from repro.report.published import Published, read_published
+from repro.report.studies import StudyTables
 from repro.runs.record import Record
 from repro.runs.store import Store
+from repro.runs.study import Studies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +29,7 @@ class Library:
 
     Args:
         records: by their runs' keys.
-        problems: records that were left out.
+        problems: records, and tables of studies, that were left out.
         summary: one row a record, see `repro.report.measures`.
     """
 
@@ -36,6 +39,7 @@ class Library:
     summary: "pd.DataFrame"
     matching: Matching
     published: tuple[Published, ...]
+    studies: StudyTables
 
 
 def read_library(results: Path) -> Library:
@@ -45,11 +49,13 @@ def read_library(results: Path) -> Library:
         UserError: a record of another schema version, or a table of published values that breaks its schema.
     """
     checked = check(Store(results / "runs"))
+    tables, changed = studies.check(Studies(results / "studies"))
     return Library(
         records=checked.records,
-        problems=checked.problems,
+        problems=(*checked.problems, *changed),
         frames=checked.frames,
         summary=summary(checked.frames),
         matching=Matching(checked.records),
         published=tuple(read_published(own if (own := results / "published").is_dir() else PUBLISHED)),
+        studies=tables,
     )

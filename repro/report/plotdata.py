@@ -78,7 +78,7 @@ def curve_data(points: Mapping[str, "pd.DataFrame"], quantity: Quantity, along: 
     tables = []
     for label, rows in points.items():
         values = rows.pivot(index="steps", columns="key", values=quantity.column)
-        estimate, low, high = _row_intervals(values.to_numpy(dtype=float), quantity.log)
+        estimate, low, high = row_intervals(values.to_numpy(dtype=float), quantity.log)
         tables.append(
             pd.DataFrame(
                 {
@@ -95,7 +95,7 @@ def curve_data(points: Mapping[str, "pd.DataFrame"], quantity: Quantity, along: 
     return pd.concat(tables, ignore_index=True)
 
 
-def _row_intervals(values: Any, log: bool) -> tuple[Any, Any, Any]:
+def row_intervals(values: Any, log: bool) -> tuple[Any, Any, Any]:
     """Return mean, low and high of each row; nan where a value is not finite, or on a log axis not positive."""
     import numpy as np
 
@@ -115,7 +115,7 @@ def final_data(panel: Panel, library: Library, quantity: Quantity) -> "pd.DataFr
     tables = []
     for series in panel.series:
         values = library.summary.loc[series.keys, quantity.column].to_numpy(dtype=float)
-        estimate, low, high = (float(bound[0]) for bound in _row_intervals(values[None, :], quantity.log))
+        estimate, low, high = (float(bound[0]) for bound in row_intervals(values[None, :], quantity.log))
         tables.append(
             pd.DataFrame(
                 {
@@ -140,7 +140,7 @@ def sweep_data(swept: Sequence[Panel], library: Library) -> "pd.DataFrame":
         for series in panel.series:
             table = library.summary.loc[series.keys]
             values = table[STEP_TIME.column].to_numpy(dtype=float)
-            estimate, low, high = (float(bound[0]) for bound in _row_intervals(values[None, :], STEP_TIME.log))
+            estimate, low, high = (float(bound[0]) for bound in row_intervals(values[None, :], STEP_TIME.log))
             parts = table[list(PARTS)].sum(axis=1)
             gradient_s = float((table["gradient_s"] / parts).mean()) * estimate
             rows.append((series.label, panel.setting.workers, estimate, low, high, len(values), gradient_s))

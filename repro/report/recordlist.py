@@ -9,6 +9,7 @@ from repro.report.library import Library
 from repro.runs.place import Place
 from repro.runs.record import Record
 from repro.runs.spec import SCALES
+from repro.runs.study import StudyTable
 
 HEADINGS = ("run", "scale", "world", "workers", "seed", "commit", "engine", "wall s", "started (UTC)", "environment")
 
@@ -53,8 +54,8 @@ def group_anchor_of(record: Record) -> str:
     return f"g-{record.run.replace(seed=0).key}"
 
 
-def commit_of(record: Record) -> str:
-    """Return the commit that a record was made with, short, with a `+` where there were changes on top of it."""
+def commit_of(record: Record | StudyTable) -> str:
+    """Return the commit that a record or table was made with, short, with a `+` where there were changes on top."""
     commit = record.provenance.get("git_commit")
     return "unknown" if not commit else commit[:9] + "+" * bool(record.provenance.get("git_dirty"))
 

@@ -6,17 +6,19 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from repro.errors import UserError
-from repro.papers.paper import Cell, Claim, Paper
+from repro.papers.paper import Cell, Claim, Paper, Study
 from repro.report.guards import Problem
 from repro.report.library import Library, read_library
 from repro.report.matching import Setting
 from repro.report.published import Published
 from repro.report.statistics import NOT_ATTEMPTED, Finding, Verdict, Word, decide, equivalence
+from repro.report.studies import of_paper
 from repro.runs.place import Place
 from repro.runs.record import Record
+from repro.runs.study import StudyTable
 
 MARGINS = {
     # Seeds of one CIFAR-10 recipe differ by a standard deviation of about 0.25 points, and a printed number
@@ -33,7 +35,7 @@ class Judgement:
     `scale` and `world` are empty where nothing was attempted; `seeds` are those the finding rests on; `note`
     gives the reason for the word, and whatever else must be known to read it. `records` are the keys of the
     runs behind it; `workers` is set where they ran on another number of workers than the cells' own; `published`
-    is the value where one is judged.
+    is the value where one is judged; `studies` are the folders of the tables behind it.
     """
 
     paper: str
@@ -57,9 +59,10 @@ class Judgement:
     records: tuple[str, ...] = ()
     workers: int | None = None
     published: Published | None = None
+    studies: tuple[str, ...] = ()
 
 
-COLUMNS = tuple(field.name for field in fields(Judgement))[:-3]
+COLUMNS = tuple(field.name for field in fields(Judgement))[:-4]
 
 
 @dataclass(frozen=True)
@@ -97,23 +100,25 @@ def judge(library: Library, papers: Mapping[str, Paper]) -> Verdicts:
         paper = papers.get(key)
         for value in library.published:
             if value.paper == key:
-                judgements += _judge_value(value, _cell(paper, value.cell), library)
+                judgements += _judge_value(value, paper, library)
         if paper:
             for claim in paper.claims:
-                judgements += _judge_claim(paper, claim, library)
+                judge_it = _judge_claim_on_studies if claim.studies else _judge_claim
+                judgements += judge_it(paper, claim, library)
     return Verdicts(tuple(judgements), library.problems)
 
 
-def _cell(paper: Paper | None, name: str) -> Cell | None:
-    return next((cell for cell in paper.cells if cell.name == name), None) if paper else None
+def _entry(paper: Paper | None, name: str) -> Cell | Study | None:
+    return next((entry for entry in paper.entries if entry.name == name), None) if paper else None
 
 
-def _judge_value(value: Published, cell: Cell | None, library: Library) -> Iterator[Judgement]:
+def _judge_value(value: Published, paper: Paper | None, library: Library) -> Iterator[Judgement]:
     subject = _Subject(value.paper, "value", value.cell, value.statement, value.source, value.evidence, published=value)
+    cell = _entry(paper, value.cell)
     if cell is None:
         yield subject.not_attempted("no cell runs it")
         return
-    if value.metric not in MARGINS or value.spread in ("at least", "at most"):
+    if isinstance(cell, Study) or value.metric not in MARGINS or value.spread in ("at least", "at most"):
         yield subject.not_attempted("not measured as a number: see the claims")
         return
     attempted = False
@@ -154,6 +159,25 @@ def _judge_claim(paper: Paper, claim: Claim, library: Library) -> Iterator[Judge
         yield subject.not_attempted(f"no seed with records of all its cells at scale {' or '.join(claim.scales)}")
 
 
+def _judge_claim_on_studies(paper: Paper, claim: Claim, library: Library) -> Iterator[Judgement]:
+    subject = _Subject(paper.key, "claim", claim.name, claim.statement, claim.source, claim.evidence)
+    attempted = False
+    for scale in claim.scales:
+        found = of_paper(library.studies, paper, claim.studies, scale)
+        if not found:
+            continue
+        attempted = True
+        finding: Finding | None = None
+        try:
+            finding = claim.test({name: [table.table for table in tables] for name, tables in found.items()})
+            verdict = decide(finding)
+        except UserError as error:
+            verdict = Verdict("inconclusive", str(error))
+        yield subject.judged_on_studies(scale, finding, verdict, [table for rows in found.values() for table in rows])
+    if not attempted:
+        yield subject.not_attempted(f"no tables of all its studies at scale {' or '.join(claim.scales)}")
+
+
 @dataclass(frozen=True)
 class _Subject:
     """What is judged: the part of a Judgement that does not depend on records."""
@@ -184,6 +208,37 @@ class _Subject:
         )
 
     def judged(self, setting: Setting, finding: Finding | None, verdict: Verdict, found: Sequence[Record]) -> Judgement:
+        notes = []
+        if setting.workers:
+            notes.append(f"on {setting.workers} workers, not the cells' own number")
+        if setting.world == "simulated":
+            notes.append("simulated world: virtual time")
+        return self._worded(
+            finding,
+            verdict,
+            notes,
+            scale=setting.scale,
+            world=str(Place.common(record.run for record in found)),
+            seeds=tuple(sorted({record.run.seed for record in found})),
+            records=tuple(dict.fromkeys(record.run.key for record in found)),
+            workers=setting.workers,
+        )
+
+    def judged_on_studies(
+        self, scale: str, finding: Finding | None, verdict: Verdict, found: Sequence[StudyTable]
+    ) -> Judgement:
+        files = sorted({file for table in found for file in table.other_code})
+        return self._worded(
+            finding,
+            verdict,
+            [f"computed before {', '.join(files)} changed"] if files else [],
+            scale=scale,
+            world=", ".join(sorted({table.run.world for table in found})),
+            seeds=tuple(sorted({table.run.seed for table in found})),
+            studies=tuple(table.run.folder for table in found),
+        )
+
+    def _worded(self, finding: Finding | None, verdict: Verdict, also: Sequence[str], **basis: Any) -> Judgement:
         notes = [verdict.reason]
         word, needed = verdict.word, verdict.needs_more_seeds
         if self.evidence == "unverified":
@@ -192,15 +247,10 @@ class _Subject:
             word, needed = "inconclusive", None
         if finding is not None and finding.note:
             notes.append(finding.note)
-        if setting.workers:
-            notes.append(f"on {setting.workers} workers, not the cells' own number")
-        if setting.world == "simulated":
-            notes.append("simulated world: virtual time")
         interval = finding.interval if finding else None
         return Judgement(
             **vars(self),
-            scale=setting.scale,
-            world=str(Place.common(record.run for record in found)),
+            **basis,
             word=word,
             needs_more_seeds=needed,
             estimate=interval.estimate if interval else math.nan,
@@ -209,10 +259,7 @@ class _Subject:
             unit=finding.unit if finding else "",
             region_low=finding.region[0] if finding else math.nan,
             region_high=finding.region[1] if finding else math.nan,
-            seeds=tuple(sorted({record.run.seed for record in found})),
-            note="; ".join(notes),
-            records=tuple(dict.fromkeys(record.run.key for record in found)),
-            workers=setting.workers,
+            note="; ".join([*notes, *also]),
         )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from repro.papers.paper import Paper
@@ -21,8 +21,12 @@ from repro.report.recordlist import (
     record_list,
 )
 from repro.report.statistics import WORDS, Word
+from repro.report.studies import StudyTables
 from repro.report.tables import Row, heading, measured, shown
 from repro.report.verdicts import Judgement, Verdicts, interval_text
+from repro.runs.record import Record
+from repro.runs.spec import SCALES
+from repro.runs.study import StudyTable
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,18 @@ class Link:
 
     text: str
     anchor: str
+
+
+STUDY_HEADINGS = ("table", "scale", "numbers", "seed", "rows", "commit", "code", "wall s", "started (UTC)", "on")
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One table of a study: its anchor, its folder, and the fields under `STUDY_HEADINGS` after the first."""
+
+    anchor: str
+    folder: str
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,17 @@ class Line:
     region: str
     seeds: str
     runs: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study with the figures of its tables, and the tables themselves under `STUDY_HEADINGS`."""
+
+    name: str
+    title: str
+    source: str
+    tables: tuple[StudyRow, ...]
+    figures: tuple[Figure, ...]
 
 
 Tally = Mapping[Word, int]
@@ -66,6 +93,7 @@ class PaperView:
     claim_tally: Tally
     value_tally: Tally
     groups: tuple[str, ...]
+    studies: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -100,6 +128,8 @@ class Page:
     problems: tuple[Problem, ...]
     papers: tuple[PaperView, ...]
     groups: tuple[GroupView, ...]
+    study_headings: tuple[str, ...]
+    studies: tuple[StudyView, ...]
     record_headings: tuple[str, ...]
     record_groups: tuple[RecordGroup, ...]
     environments: tuple[Environment, ...]
@@ -124,11 +154,13 @@ def page_of(
     return Page(
         words=WORDS,
         num_records=len(library.records),
-        commits=tuple(sorted({commit_of(record) for record in library.records.values()})),
+        commits=tuple(sorted({commit_of(result) for result in _results(library)})),
         period=_period(library),
         problems=library.problems,
         papers=tuple(_paper_view(key, papers.get(key), verdicts, library, labels, tables) for key in keys),
         groups=tuple(_group_view(name, rows, figures) for name, rows in tables.items()),
+        study_headings=STUDY_HEADINGS,
+        studies=tuple(_study_views(papers, library.studies, figures)),
         record_headings=HEADINGS,
         record_groups=record_groups,
         environments=environments,
@@ -136,10 +168,14 @@ def page_of(
 
 
 def _period(library: Library) -> str:
-    """Return the first and last day of the runs, or nothing where records do not say."""
-    days = sorted(str(record.outcome.get("started_utc", ""))[:10] for record in library.records.values())
+    """Return the first and last day of runs and studies, or nothing where records do not say."""
+    days = sorted(str(result.outcome.get("started_utc", ""))[:10] for result in _results(library))
     known = [day for day in days if day]
     return " to ".join(dict.fromkeys([known[0], known[-1]])) if known else ""
+
+
+def _results(library: Library) -> list[Record | StudyTable]:
+    return [*library.records.values(), *library.studies.values()]
 
 
 def _paper_view(
@@ -163,6 +199,7 @@ def _paper_view(
         claim_tally=_tally(claims),
         value_tally=_tally(values),
         groups=tuple(group for group in (groups({key: paper}) if paper else ()) if group in tables),
+        studies=tuple(dict.fromkeys(table.run.name for table in library.studies.values() if table.run.paper == key)),
     )
 
 
@@ -178,7 +215,7 @@ def _line(judgement: Judgement, library: Library, labels: Mapping[str, str]) -> 
     runs = dict.fromkeys(
         Link(labels.get(key, library.records[key].run.algorithm), group_anchor_of(library.records[key]))
         for key in judgement.records
-    )
+    ) | dict.fromkeys(Link(library.studies[name].run.name, study_anchor_of(name)) for name in judgement.studies)
     known = not math.isnan(judgement.estimate)
     return Line(
         judgement=judgement,
@@ -216,6 +253,40 @@ def _printed(value: Published) -> str:
     unit = "%" if value.unit == "percent" else "" if value.unit == "ratio" else value.unit
     relation = "about" if value.spread == "approximate" else value.spread if value.spread in SPREADS else ""
     return f"{relation} {value.number.replace('+-', '±')} {unit}".strip()
+
+
+def study_anchor_of(folder: str) -> str:
+    """Return the anchor of a study's table."""
+    return f"s-{folder}"
+
+
+def _study_views(papers: Mapping[str, Paper], tables: StudyTables, figures: Sequence[Figure]) -> Iterator[StudyView]:
+    by_name: dict[str, list[StudyTable]] = {}
+    for table in sorted(tables.values(), key=lambda table: (SCALES.index(table.run.scale), table.run.seed)):
+        by_name.setdefault(table.run.name, []).append(table)
+    for paper in papers.values():
+        for study in paper.studies:
+            name = f"{paper.key}.{study.name}"
+            if name in by_name:
+                rows = tuple(_study_row(table) for table in by_name[name])
+                own = tuple(figure for figure in figures if figure.group == name)
+                yield StudyView(name, study.title, study.source, rows, own)
+
+
+def _study_row(table: StudyTable) -> StudyRow:
+    run, outcome = table.run, table.outcome
+    fields = (
+        run.scale,
+        run.world,
+        str(run.seed) if run.seed else "exact",
+        str(outcome["rows"]),
+        commit_of(table),
+        f"not as now: {', '.join(table.other_code)}" if table.other_code else "as now",
+        f"{outcome['wall_s']:.1f}",
+        str(outcome["started_utc"])[:19].replace("T", " "),
+        str(table.provenance.get("cpu") or ""),
+    )
+    return StudyRow(study_anchor_of(run.folder), run.folder, fields)
 
 
 def _group_view(name: str, rows: Sequence[Row], figures: Sequence[Figure]) -> GroupView:

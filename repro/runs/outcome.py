@@ -1,25 +1,12 @@
 """What a record says of a finished run beside its rows."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
+from repro.runs.stopwatch import Stopwatch
 from repro.worker import Worker
 from repro.worlds.comm import Comm
-
-
-class Stopwatch:
-    """When a run began, and how long it has taken in real time."""
-
-    def __init__(self) -> None:
-        self.began, self._start = datetime.now(UTC), time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since it began."""
-        return time.perf_counter() - self._start
 
 
 def worker_row(worker: Worker, comm: Comm, host: str, clock_s: float) -> dict[str, Any]:

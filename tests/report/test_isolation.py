@@ -8,7 +8,7 @@ from .synthetic import LARGEBATCH, SWARM, add_seeds
 
 ROOT = Path(__file__).parents[2]
 
-PROGRAM = """
+ABSENT = """
 import sys
 
 class Absent:
@@ -17,6 +17,9 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
+"""
+
+PROGRAM = f"""{ABSENT}
 from pathlib import Path
 from repro.papers import PAPERS
 from repro.report.html import build

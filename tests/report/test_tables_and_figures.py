@@ -9,7 +9,8 @@ import pytest
 
 from repro.papers import PAPERS
 from repro.papers.paper import Cell
-from repro.report.figures import FORMATS, write_figures
+from repro.report.canvas import FORMATS
+from repro.report.figures import write_figures
 from repro.report.grouping import groups
 from repro.report.library import read_library
 from repro.report.style import looks, method_of

@@ -1,0 +1,161 @@
+"""What a finished study left: a table, and a head that says what made it."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from repro.errors import UserError
+from repro.runs.folders import Folders, Row
+from repro.runs.provenance import ROOT, sha256_of
+from repro.runs.spec import Scale
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+TABLE = "table.csv"
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """A study of a paper at a scale with a seed: what one table is made for.
+
+    Args:
+        world: what its numbers are, as its Study says: theory, simulated or measured.
+        seed: 0 where the study is exact.
+    """
+
+    paper: str
+    study: str
+    scale: Scale
+    seed: int
+    world: str
+
+    @property
+    def name(self) -> str:
+        """As commands name it, e.g. `easgd.stability`."""
+        return f"{self.paper}.{self.study}"
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return f"{self.name}-{self.scale}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """A finished study: `study.json` in memory, the table read when first asked for.
+
+    Args:
+        sources_sha256: digest of each file of this project that computed it, by its path there.
+    """
+
+    folder: Path
+    run: StudyRun
+    provenance: dict[str, Any]
+    outcome: dict[str, Any]
+    sources_sha256: dict[str, str]
+    sha256: str
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """The table.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        import pandas as pd
+
+        try:
+            return pd.read_csv(io.BytesIO(self._content))
+        except ValueError as error:
+            raise UserError(f"{self.folder / TABLE} cannot be read: {error}") from None
+
+    @property
+    def altered(self) -> bool:
+        """Whether the table is not as the study left it."""
+        return hashlib.sha256(self._content).hexdigest() != self.sha256
+
+    @cached_property
+    def other_code(self) -> tuple[str, ...]:
+        """The files that computed it and are not as they were then."""
+        return tuple(
+            name
+            for name, sha256 in self.sources_sha256.items()
+            if not (ROOT / name).is_file() or sha256_of(ROOT / name) != sha256
+        )
+
+    @property
+    def _content(self) -> bytes:
+        try:
+            return (self.folder / TABLE).read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.folder / TABLE} cannot be read: {error.strerror}") from None
+
+
+@final
+class Studies(Folders):
+    """Tables of studies under one folder, `results/studies` unless told otherwise."""
+
+    head = "study.json"
+
+    def get(self, run: StudyRun) -> StudyTable:
+        """Return what the study left."""
+        return read(self.folder(run))
+
+    def __iter__(self) -> Iterator[StudyTable]:
+        """Yield all in the order of their folders' names."""
+        return map(read, self.finished())
+
+    def add(
+        self,
+        run: StudyRun,
+        table: "pd.DataFrame",
+        *,
+        provenance: Row,
+        outcome: Row,
+        sources_sha256: Mapping[str, str],
+    ) -> Path:
+        """Write the table of a finished study, whole or not at all, and return its folder."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "study": asdict(run),
+            "provenance": provenance,
+            "outcome": outcome,
+            "sources_sha256": sources_sha256,
+        }
+        return self.write(run, content, {TABLE: table.to_csv(index=False, lineterminator="\n")})
+
+
+def read(folder: Path) -> StudyTable:
+    """Return what the study in `folder` left.
+
+    Raises:
+        UserError: no readable study.json, or one of another schema version.
+    """
+    path = folder / Studies.head
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: move the folder away"
+        )
+    try:
+        return StudyTable(
+            folder,
+            StudyRun(**content["study"]),
+            content["provenance"],
+            content["outcome"],
+            content["sources_sha256"],
+            content["tables_sha256"][TABLE],
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not of a study: {error}") from None
