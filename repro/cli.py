@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Names = Annotated[list[str], typer.Argument(help="Cells and studies (paper.name), papers, or groups such as cifar or demo.")]
+Names = Annotated[list[str], typer.Argument(help="Cells and studies (paper.name), papers, or groups such as cifar.")]
 ScaleOption = Annotated[str, typer.Option(help="smoke (seconds), laptop (minutes) or paper (as printed).")]
 Seeds = Annotated[int | None, typer.Option(help="Number of seeds, from 1 on; by default 1 at smoke scale, else 3.")]
 Workers = Annotated[int | None, typer.Option(help="Number of workers; each cell's own by default.")]
@@ -41,7 +41,7 @@ Delays = Annotated[
 ]
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
-Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies to make at once; by default one for each core.")]
+Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies at once; by default one for each core.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
 RESULTS = Path("results")
 
