@@ -9,6 +9,7 @@ from baselines.easgd import EASGD
 from baselines.easgd_round_robin import EASGDRoundRobin
 from baselines.easgd_synchronous import EASGDSynchronous
 from baselines.largebatch import LargeBatch
+from baselines.localsgd import LocalSGD
 from baselines.matcha import Matcha
 from baselines.mdownpour import MDownpour
 from baselines.sequential import Sequential
@@ -35,4 +36,5 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "mdownpour": MDownpour,
     "admm": ADMM,
     "sequential": Sequential,
+    "localsgd": LocalSGD,
 }

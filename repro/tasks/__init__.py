@@ -86,7 +86,7 @@ def _logistic(
     folders: DataFolders,
     seed: int,
     *,
-    dataset: Literal["synthetic", "a9a", "w8a", "ijcnn1", "ijcnn1.val"] = "synthetic",
+    dataset: Literal["synthetic", "a9a", "w8a", "ijcnn1", "ijcnn1.val", "epsilon", "epsilon.t"] = "synthetic",
     regularisation: float | None = None,
 ) -> "Task":
     from repro.tasks.data import binary
@@ -104,10 +104,11 @@ def _quadratic(
     num_samples: int = 1000,
     condition: float = 10.0,
     noise: float = 1.0,
+    rank: int | None = None,
 ) -> "Task":
     from repro.tasks.quadratic import Quadratic
 
-    return Quadratic(num_features, num_samples, condition, noise)
+    return Quadratic(num_features, num_samples, condition, noise, rank)
 
 
 TASKS: dict[str, Callable[..., "Task"]] = {

@@ -20,13 +20,15 @@ class Quadratic(Task):
     """f(x) = 1/2 (x - x*)^T A (x - x*); sample i adds <xi_i, x>, and the xi_i sum to zero.
 
     A is diagonal, its eigenvalues spread geometrically from 1/condition to 1; so the least f is 0, at x*. A, x* and
-    the xi_i are always the same: every seed of a run solves the same problem.
+    the xi_i are always the same: every seed of a run solves the same problem. f is L-smooth and mu-PL, |grad f|^2 >=
+    2 mu f, with L = 1 and mu = 1/condition, and a sample's gradient has the variance sigma^2 = noise^2 everywhere.
 
     Args:
         num_features: d.
         num_samples: N.
         condition: condition number of A, at least 1.
-        noise: root mean square of |xi_i|, so that noise^2 is the variance of one sample's gradient.
+        noise: root mean square of |xi_i|.
+        rank: of A, whose other eigenvalues are 0: below d, f is PL but not strongly convex; d where it is None.
 
     Attributes:
         eigenvalues: the diagonal of A, float64, shape (d,).
@@ -37,13 +39,22 @@ class Quadratic(Task):
     batched = True
 
     def __init__(
-        self, num_features: int = 20, num_samples: int = 1000, condition: float = 10.0, noise: float = 1.0
+        self,
+        num_features: int = 20,
+        num_samples: int = 1000,
+        condition: float = 10.0,
+        noise: float = 1.0,
+        rank: int | None = None,
     ) -> None:
+        rank = num_features if rank is None else rank
         if num_features < 1 or num_samples < 2 or condition < 1 or noise < 0:
             raise UserError("task quadratic needs num_features >= 1, num_samples >= 2, condition >= 1 and noise >= 0")
+        if not 1 <= rank <= num_features:
+            raise UserError(f"task quadratic needs 1 <= rank <= num_features, not rank {rank} of {num_features}")
         random = generator("quadratic", 0)
         self.num_samples = num_samples
-        self.eigenvalues = condition ** torch.linspace(-1, 0, num_features, dtype=torch.float64)
+        self.eigenvalues = torch.zeros(num_features, dtype=torch.float64)
+        self.eigenvalues[-rank:] = condition ** torch.linspace(-1, 0, rank, dtype=torch.float64)
         self.optimum = torch.from_numpy(random.standard_normal(num_features))
         xi = random.standard_normal((num_samples, num_features))
         xi -= xi.mean(axis=0)

@@ -4,7 +4,7 @@ Bytes are those of a model of d parameters, 4 bytes each, as the papers count th
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import networkx as nx
 import numpy as np
@@ -21,6 +21,7 @@ from baselines import (
     EASGDRoundRobin,
     EASGDSynchronous,
     LargeBatch,
+    LocalSGD,
     Matcha,
     MDownpour,
     Sequential,
@@ -34,11 +35,12 @@ from baselines.parts.matcha_schedule import Schedule, periodic, schedule
 from repro.runs.spec import Sgd
 from repro.worker import Worker
 from tests.conformance.case import Case, Limit
-from tests.conformance.limits import alone, mean_of_starts, other, union_of_batches
+from tests.conformance.limits import alone, mean_of_runs_alone, mean_of_starts, other, union_of_batches
 from tests.conformance.scene import SEED, Scene
 from tests.conformance.worlds import Ranks
 
 NO_LEARNING = Sgd(lr=0.0)
+PLAIN = Sgd(0.1, milestones=(0.5,))
 
 ONE_WORKER = Limit("one worker is plain SGD", alone, sizes=(1,))
 LARGE_BATCH = Limit("SGD on the union of the batches", union_of_batches, tolerance=1e-6)
@@ -52,6 +54,16 @@ def on_active_edges(make: Callable[[int], Schedule], period: int) -> Callable[[i
         edges = np.array([len(matching) for matching in schedule.matchings])
         active = sum(int(edges @ schedule.active(SEED, k)) for k in range(steps))
         return 2 * active * 4 * d / (n * steps)
+
+    return bytes_sent
+
+
+def averagings(period: int, ends: Callable[[int], Iterable[int]]) -> Callable[[int, int], float]:
+    """Return local SGD's bytes: a ring all-reduce at each of the steps `ends(steps of the run)`, and at the last."""
+
+    def bytes_sent(n: int, d: int) -> float:
+        steps = Case(LocalSGD, period=lambda n: period).steps(n)
+        return 2 * (n - 1) / n * 4 * d * len({*ends(steps), steps}) / steps
 
     return bytes_sent
 
@@ -439,4 +451,62 @@ CASES = (
         ),
     ),
     Case(Sequential, {"average": "moving", "rate": 0.5}, sizes=(1,), bytes_sent=lambda n, d: 0, preserves=False),
+    Case(
+        LocalSGD,
+        {"local_steps": 1},
+        bytes_sent=lambda n, d: 2 * (n - 1) / n * 4 * d,
+        averages=False,  # the workers agree before every averaging, so that their steps are averaged
+        limits=(
+            ONE_WORKER,
+            LARGE_BATCH,
+            Limit("large-batch SGD, bit for bit", other(LargeBatch, reference_batch=0), sgd=PLAIN),
+        ),
+    ),
+    *(
+        Case(
+            LocalSGD,
+            {"local_steps": tau},
+            bytes_sent=lambda n, d, tau=tau: 2 * (n - 1) / n * 4 * d / tau,
+            period=lambda n, tau=tau: tau,
+            limits=(
+                ONE_WORKER,
+                exact_mean(tau, 8),
+                Limit("one-shot averaging", mean_of_runs_alone, config={"schedule": "one-shot"}, tolerance=1e-6),
+                Limit(
+                    "tau steps alone, then the mean", mean_of_runs_alone, steps=lambda n, tau=tau: tau, tolerance=1e-6
+                ),
+            ),
+        )
+        for tau in (2, 5)
+    ),
+    Case(
+        LocalSGD,
+        {"local_steps": 2, "schedule": "linear", "growth": 0.25},  # rounds end after 2, 4.5, 7.5, 11, ... steps
+        bytes_sent=averagings(
+            12, lambda steps: {round(2 * i + i * (i - 1) / 4) for i in range(1, 25)} & {*range(steps)}
+        ),
+        period=lambda n: 12,
+        limits=(
+            ONE_WORKER,
+            Limit("constant tau", other(LocalSGD, local_steps=2), config={"growth": 0.0}),
+        ),
+    ),
+    Case(
+        LocalSGD,
+        {"local_steps": 2, "schedule": "loss"},
+        period=lambda n: 6,
+        limits=(ONE_WORKER,),
+    ),
+    Case(
+        LocalSGD,
+        {"local_steps": 2, "schedule": "post-local", "milestone": 0.5},
+        bytes_sent=averagings(2, lambda steps: [*range(1, steps // 2 + 1), *range(steps // 2 + 2, steps, 2)]),
+        period=lambda n: 2,
+        limits=(
+            ONE_WORKER,
+            Limit(
+                "large-batch SGD, before the milestone", union_of_batches, config={"milestone": 0.99}, tolerance=1e-6
+            ),
+        ),
+    ),
 )

@@ -25,6 +25,11 @@ def alone(of: Scene, ranks: Ranks) -> Tensor:
     return torch.stack([_sgd(Worker(of.run, of.task, rank), _start(of, rank)) for rank in range(ranks.size)])
 
 
+def mean_of_runs_alone(of: Scene, ranks: Ranks) -> Tensor:
+    """Every worker takes its own SGD steps; then all have the mean."""
+    return alone(of, ranks).mean(0).expand(ranks.size, -1)
+
+
 def union_of_batches(of: Scene, ranks: Ranks) -> Tensor:
     """One worker takes SGD steps with the mini-batches of all in one."""
     run = of.run.replace(workers=1, batch_size=of.run.workers * of.run.batch_size)

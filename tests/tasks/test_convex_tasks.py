@@ -22,6 +22,7 @@ TASKS = {
     "logistic": lambda: Logistic(*binary.synthetic()),
     "logistic, strongly regularised": lambda: Logistic(*binary.synthetic(), regularisation=0.3),
     "quadratic": lambda: Quadratic(condition=50.0),
+    "quadratic, not strongly convex": lambda: Quadratic(condition=50.0, rank=7),
 }
 every_task = pytest.mark.parametrize("task", [make() for make in TASKS.values()], ids=list(TASKS))
 
@@ -105,6 +106,35 @@ def test_full_gradient_descent_brings_the_quadratic_to_its_optimum() -> None:
         task.loss_and_gradient(model.module, everything, model.gradient)
         model.params.sub_(model.gradient)
     assert task.train_objective(model.module) < 1e-10
+
+
+@given(st.lists(st.floats(-5, 5), min_size=20, max_size=20), st.integers(1, 20))
+def test_a_quadratic_of_less_than_full_rank_is_pl_and_smooth_with_the_constants_it_says(
+    point: list[float], rank: int
+) -> None:
+    task = Quadratic(condition=30.0, noise=0.0, rank=rank)
+    x = torch.tensor([point])
+    (loss,), (gradient,) = task.losses_and_gradients(x, (task.xi[:1][None], torch.zeros(1, 1)))
+    mu, L = 1 / 30, 1.0
+    f, squared = float(loss), float(gradient.double().square().sum())
+    assert 2 * mu * f * (1 - 1e-4) - 1e-9 <= squared <= 2 * L * f * (1 + 1e-4) + 1e-9
+    assert (gradient[: 20 - rank] == 0).all()  # directions in which f is flat: no strong convexity
+
+
+def test_epsilon_is_read_from_the_file_that_libsvm_names_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "epsilon_normalized").write_text(LINES)
+    features, _ = binary.load("epsilon", DataFolders(libsvm=tmp_path), {"epsilon": (3, 4)})
+    assert features.shape == (3, 4)
+    with pytest.raises(UserError, match=r"epsilon_normalized.t is not in .*: get it from LIBSVM's page"):
+        binary.load("epsilon.t", DataFolders(libsvm=tmp_path))
+    with pytest.raises(UserError, match="is not epsilon: 3 samples, not 400000"):
+        binary.load("epsilon", DataFolders(libsvm=tmp_path))
+
+
+@pytest.mark.parametrize("rank", [0, 21])
+def test_a_quadratic_of_a_rank_that_cannot_be_is_refused(rank: int) -> None:
+    with pytest.raises(UserError, match="1 <= rank <= num_features"):
+        Quadratic(rank=rank)
 
 
 @pytest.mark.parametrize("options", [{"condition": 0.5}, {"num_features": 0}, {"num_samples": 1}, {"noise": -1.0}])

@@ -10,8 +10,18 @@ from repro.draws import generator
 from repro.errors import UserError
 from repro.tasks.data.folders import DataFolders
 
-SHAPES = {"a9a": (32561, 123), "w8a": (49749, 300), "ijcnn1": (49990, 22), "ijcnn1.val": (14990, 22)}
+SHAPES = {
+    "a9a": (32561, 123),
+    "w8a": (49749, 300),
+    "ijcnn1": (49990, 22),
+    "ijcnn1.val": (14990, 22),
+    "epsilon": (400_000, 2000),
+    "epsilon.t": (100_000, 2000),
+}
 """Samples and features of the sets at https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary.html."""
+
+FILES = {"epsilon": "epsilon_normalized", "epsilon.t": "epsilon_normalized.t"}
+"""Files that are not called like their set."""
 
 
 def synthetic(num_samples: int = 2000, num_features: int = 20) -> tuple[Tensor, Tensor]:
@@ -33,8 +43,8 @@ def place(folders: DataFolders) -> Path:
 
 def find(name: str, folders: DataFolders) -> Path | None:
     """Return the file of a set, plain or .bz2, or None where there is none."""
-    folder = place(folders)
-    return next((path for path in (folder / name, folder / f"{name}.bz2") if path.is_file()), None)
+    folder, file = place(folders), FILES.get(name, name)
+    return next((path for path in (folder / file, folder / f"{file}.bz2") if path.is_file()), None)
 
 
 def load(name: str, folders: DataFolders, shapes: dict[str, tuple[int, int]] = SHAPES) -> tuple[Tensor, Tensor]:
@@ -47,8 +57,9 @@ def load(name: str, folders: DataFolders, shapes: dict[str, tuple[int, int]] = S
 
     path = find(name, folders)
     if path is None:
+        file = FILES.get(name, name)
         raise UserError(
-            f"{name} is not in {place(folders)}/: get it from LIBSVM's page and set LIBSVM_DIR to its folder"
+            f"{file} is not in {place(folders)}/: get it from LIBSVM's page and set LIBSVM_DIR to its folder"
         )
     samples, width = shapes[name]
     try:

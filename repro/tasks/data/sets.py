@@ -112,7 +112,7 @@ DATA_SETS: dict[str, DataSet] = {
         ImageNet("imagenet", "ImageNet", "IMAGENET_DIR", _IMAGENET),
         *(
             Libsvm(name, name, "LIBSVM_DIR", _LIBSVM.format(name=name))
-            for name in ("a9a", "w8a", "ijcnn1", "ijcnn1.val")
+            for name in ("a9a", "w8a", "ijcnn1", "ijcnn1.val", "epsilon", "epsilon.t")
         ),
     )
 }
