@@ -75,6 +75,47 @@ def steps_to_loss(records: Sequence[Record], loss: float) -> list[float]:
     return found
 
 
+def running_means_of_passes(record: Record) -> list[float]:
+    """The metric of LUPA-SGD's figures at each evaluation point: the mean of all workers' mini-batch losses since they
+    began their present pass over their data (partition `whole`); exact where passes end at evaluation points.
+
+    At the end of a pass it is the mean over the pass, well above the loss where that falls, and then it starts anew:
+    what looks like a sudden drop of the loss is the end of a mean.
+    """
+    curve = record.curve()
+    num_samples = curve["samples"].iloc[-1] / curve["epoch"].iloc[-1]
+    means, total, count, last, present = [], 0.0, 0, 0, 0
+    for steps, loss in zip(curve["steps"], curve["train_loss"], strict=True):
+        total, count, last = total + (steps - last) * loss, count + steps - last, steps
+        means.append(total / count)
+        passes = math.floor(steps * record.run.batch_size / num_samples + 1e-9)
+        if passes > present:
+            total, count, present = 0.0, 0, passes
+    return means
+
+
+def seconds_to_running_mean(records: Sequence[Record], loss: float) -> list[float]:
+    """Clock seconds until the running mean of a pass's losses, on straight lines between evaluation points, falls to
+    `loss`; nan where it does not."""
+    found = []
+    for record in records:
+        seconds, means = [0.0, *record.curve()["clock_s"]], [math.inf, *running_means_of_passes(record)]
+        at = next((k for k, mean in enumerate(means) if mean <= loss), None)
+        if at is None:
+            found.append(math.nan)
+        elif at == 1:
+            found.append(seconds[1])
+        else:
+            share = (means[at - 1] - loss) / (means[at - 1] - means[at])
+            found.append(seconds[at - 1] + share * (seconds[at] - seconds[at - 1]))
+    return found
+
+
+def clock_s(records: Sequence[Record]) -> list[float]:
+    """Clock seconds of the run, to the end of its last worker."""
+    return [float(workers["clock_s"].max()) for workers in _workers(records)]
+
+
 def measured_total(records: Sequence[Record], name: str) -> list[float]:
     """What the workers' algorithms measured under `name`, summed over workers."""
     return [float(sum(record.outcome["measures"][name])) for record in records]
