@@ -124,7 +124,7 @@ def bound(scale: Scale, seed: int) -> "pd.DataFrame":
             variances = np.full(len(eigenvalues), 1 / len(eigenvalues))
             for p in (1, 4, 16):
                 for T in (1000, 10_000, 100_000, 1_000_000)[: 2 if scale == "smoke" else 4]:
-                    for name, tau in (("1", 1), ("5", 5), ("by the formula", round(lupa_period(T, p, B)))):
+                    for name, tau in (("1", 1), ("by the formula", round(lupa_period(T, p, B)))):
                         a = offset(tau, kappa, p)
                         error = error_on_quadratic(
                             T, a=a, eigenvalues=eigenvalues, start=np.ones(len(eigenvalues)), variances=variances,
@@ -138,6 +138,8 @@ def bound(scale: Scale, seed: int) -> "pd.DataFrame":
                             {
                                 "quadratic": kind,
                                 "kappa": kappa,
+                                "problem": f"{kind}, condition number {kappa:g}",
+                                "series": f"tau {name if tau > 1 else '= 1'}, p = {p}",
                                 "workers": p,
                                 "steps": T,
                                 "tau": name,
@@ -173,13 +175,15 @@ def drift(scale: Scale, seed: int) -> "pd.DataFrame":
     return pd.DataFrame(rows)
 
 
+GROUP = ("lupa-theory",)
 STUDIES = (
-    Study(PERIODS, "tau by the formulas", "section on the choice of tau; experiments 1 and 3", periods),
+    Study(PERIODS, "tau by the formulas", "section on the choice of tau; experiments 1 and 3", periods, groups=GROUP),
     Study(
         ROUNDS,
         "Rounds of communication in the orders of four analyses",
         "table 1",
         rounds,
+        groups=GROUP,
         figures=(
             Lines(
                 "orders",
@@ -197,6 +201,7 @@ STUDIES = (
         "Adaptive rounds of experiment 3",
         "experiment 3; the released code's formula",
         schedule,
+        groups=GROUP,
         figures=(
             Lines(
                 "ends",
@@ -221,6 +226,7 @@ STUDIES = (
         "The adaptive theorem's conditions",
         "adaptive theorem, conditions (i) to (iii)",
         conditions,
+        groups=GROUP,
         figures=(
             Lines(
                 "longest",
@@ -236,15 +242,15 @@ STUDIES = (
         "The error on PL quadratics beside the bound",
         "main theorem, from memory",
         bound,
+        groups=GROUP,
         figures=(
             Lines(
                 "rate",
-                "Exact error of the mean model times pBT, strongly convex and PL, tau by the formula and fixed",
+                "Exact error of the mean model times pBT",
                 Axis("steps", "iterations T", "log"),
                 Axis("error_times_pbt", "error times pBT", "log"),
-                by="tau",
-                panel="kappa",
-                panels="condition number {}",
+                by="series",
+                panel="problem",
             ),
         ),
     ),
@@ -254,6 +260,7 @@ STUDIES = (
         "main theorem, its term in tau - 1, from memory",
         drift,
         seeded=True,
+        groups=GROUP,
         figures=(
             Lines(
                 "excess",
