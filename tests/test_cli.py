@@ -118,7 +118,7 @@ def test_status_tells_done_from_to_do(repro: Repro, tmp_path: Path) -> None:
 def test_status_without_names_tells_of_every_cell(repro: Repro, tmp_path: Path) -> None:
     code, output, errors = repro("status", "--results", tmp_path)
     assert (code, errors) == (0, "")
-    assert len(output.splitlines()) == sum(len(paper.cells) for paper in PAPERS.values()) + 1
+    assert len(output.splitlines()) == sum(len(paper.entries) for paper in PAPERS.values()) + 1
     assert output.splitlines()[-1].startswith("0 of ")
 
 
