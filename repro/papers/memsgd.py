@@ -30,7 +30,7 @@ def _figure2(stand: Stand, name: str, seconds: float) -> Study:
     drawn = Lines("loss", "Training loss against epochs.", Axis("epoch", "epochs"), LOSS, by="curve")
     return Study(
         name, f"Figure 2 on {NAMES[stand]}: memory, delay, top-k and rand-k", "figure 2, table 2",
-        partial(figure, "figure2", stand), seeded=True, world="theory", figures=(drawn,), groups=GROUP,
+        partial(figure, "figure2", stand), seeded=True, world="sequential", figures=(drawn,), groups=GROUP,
         seconds={"smoke": 10, "laptop": 10, "paper": seconds}, needs=_needs(stand),
     )  # fmt: skip
 
@@ -41,7 +41,7 @@ def _figure3(stand: Stand, name: str, seconds: float) -> Study:
     traffic = Lines("mebibytes", "Training loss against what was sent.", sent, LOSS, by="curve")
     return Study(
         name, f"Figure 3 on {NAMES[stand]}: against QSGD", "figure 3, section 4.3", partial(figure, "figure3", stand),
-        seeded=True, world="theory", figures=(epochs, traffic), groups=GROUP,
+        seeded=True, world="sequential", figures=(epochs, traffic), groups=GROUP,
         seconds={"smoke": 10, "laptop": 10, "paper": seconds}, needs=_needs(stand),
     )  # fmt: skip
 

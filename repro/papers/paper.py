@@ -64,7 +64,7 @@ class Study:
     source: str
     compute: "Callable[[Scale, int], pd.DataFrame]"
     seeded: bool = False
-    world: Literal["theory", "Monte Carlo", "simulated", "measured"] = "theory"
+    world: Literal["theory", "Monte Carlo", "sequential", "simulated", "measured"] = "theory"
     figures: tuple[HeatMap | Lines, ...] = ()
     needs: tuple[str, ...] | Mapping[Scale, tuple[str, ...]] = ()
     groups: tuple[str, ...] = ()
