@@ -11,7 +11,7 @@ from tests.mpi.test_ranks import PYTEST, told
 
 RANKS = Path(__file__).parent / "ranks"
 SIZE = 8  # enough for groups of all sizes, see ranks/check_conformance.py
-LIMIT_S = 480.0
+LIMIT_S = 1200.0
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.mpi.start import members, mpirun, runs, wait_until
 
 RANKS = Path(__file__).parent / "ranks"
-LIMIT_S = 300.0
+LIMIT_S = 600.0
 PYTEST = [
     sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:hypothesispytest",
     "-o", "addopts=", "-o", "faulthandler_timeout=90", "-o", "python_files=check_*.py", str(RANKS),
