@@ -15,7 +15,7 @@ from repro.runs.store import Store
 from tests.mpi.start import mpirun
 
 WORKERS = 4
-LIMIT_S = 150.0
+LIMIT_S = 300.0
 CELLS = ("digits-largebatch", "digits-dpsgd", "digits-swarm")
 RANDOM = {"memsgd": options(keep="rand"), "qsgd": options(code="elias", norm="l2")}
 """Methods whose messages are drawn at random, on the same data."""
