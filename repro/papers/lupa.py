@@ -65,17 +65,18 @@ POINTS = 10
 """Evaluations in a pass."""
 
 
-def _recipe(config: Callable[[Setting], dict[str, Any]], *, together: bool = False) -> Recipe:
+def _recipe(config: Callable[[Setting], dict[str, Any]], *, together: bool = False, swept: bool = False) -> Recipe:
     """Return the recipe of one schedule.
 
     Args:
         config: local SGD's options, from the scale's setting.
         together: whether the passes are those of all workers together, as in experiment 3.
+        swept: whether the number of workers is what is asked for, as in experiment 2.
     """
 
     def make(scale: Scale, seed: int, asked: int | None) -> Run:
         setting = SETTINGS[scale]
-        n = asked or (4 if together else 5)
+        n = asked if asked and swept else 4 if together else 5
         return Run(
             algorithm="localsgd",
             config=options(**config(setting)),
@@ -97,6 +98,18 @@ def _recipe(config: Callable[[Setting], dict[str, Any]], *, together: bool = Fal
     return make
 
 
+def _sync(at: Setting) -> dict[str, Any]:
+    return {"local_steps": 1}
+
+
+def _stich(at: Setting) -> dict[str, Any]:
+    return {"local_steps": at.stich}
+
+
+def _lupa(at: Setting) -> dict[str, Any]:
+    return {"local_steps": at.tau}
+
+
 SYNC, STICH, LUPA, ONE_SHOT, POST_LOCAL = (
     "convex-sync", "convex-stich", "convex-lupa", "convex-one-shot", "convex-post-local",
 )  # fmt: skip
@@ -106,12 +119,15 @@ FIRST, SECOND, THIRD = ("lupa",), ("lupa-speedup",), ("lupa-adaptive",)
 WORKERS = (2, 3, 4, 5)
 
 METHODS = {
-    "sync": ("SyncSGD, tau = 1", "SyncSGD", _recipe(lambda at: {"local_steps": 1})),
-    "stich": ("Local SGD with tau by Stich's formula", "Stich's tau", _recipe(lambda at: {"local_steps": at.stich})),
-    "lupa": ("LUPA-SGD, tau by its formula", "LUPA-SGD", _recipe(lambda at: {"local_steps": at.tau})),
+    "sync": ("SyncSGD, tau = 1", "SyncSGD", _sync),
+    "stich": ("Local SGD with tau by Stich's formula", "Stich's tau", _stich),
+    "lupa": ("LUPA-SGD, tau by its formula", "LUPA-SGD", _lupa),
 }
 CELLS = (
-    *(Cell(f"convex-{key}", title, label, "figure 1", make, FIRST) for key, (title, label, make) in METHODS.items()),
+    *(
+        Cell(f"convex-{key}", title, label, "figure 1", _recipe(config), FIRST)
+        for key, (title, label, config) in METHODS.items()
+    ),
     Cell(ONE_SHOT, "One-shot averaging", "one-shot", "figure 1", _recipe(lambda at: {"schedule": "one-shot"}), FIRST),
     Cell(
         POST_LOCAL,
@@ -122,8 +138,16 @@ CELLS = (
         FIRST,
     ),
     *(
-        Cell(f"speedup-{key}", f"{title}, 2 to 5 workers", label, "figure 2", make, SECOND, WORKERS)
-        for key, (title, label, make) in METHODS.items()
+        Cell(
+            f"speedup-{key}",
+            f"{title}, 2 to 5 workers",
+            label,
+            "figure 2",
+            _recipe(config, swept=True),
+            SECOND,
+            WORKERS,
+        )
+        for key, (title, label, config) in METHODS.items()
     ),
     Cell(
         CONSTANT,

@@ -113,3 +113,10 @@ def test_the_bounds_table_has_the_exact_error_below_the_bound_and_its_rate() -> 
     once = table[(table["tau"] == "1") & (table["steps"] == 10_000)]
     by_workers = once.pivot(index=["quadratic", "kappa"], columns="workers", values="error")
     assert (by_workers[1] / by_workers[16]).tolist() == pytest.approx(4 * [16], rel=0.02)
+
+
+def test_only_the_sweep_follows_the_number_of_workers_asked_for() -> None:
+    # else records of the sweep on 2 workers would pass for those of figure 1 on another number of workers
+    for cell in lupa.CELLS:
+        runs = {cell.recipe("laptop", 1, n).key for n in (None, 2, 3)}
+        assert len(runs) == (3 if cell.sweep else 1), cell.name
