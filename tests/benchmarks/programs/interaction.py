@@ -32,22 +32,6 @@ def interaction(size: int) -> Callable[[], None]:
     return SwarmNonblocking(Worker(run, task, comm.rank), comm, SwarmNonblocking.Config()).interact
 
 
-def get_and_put(size: int) -> Callable[[], None]:
-    """A get from rank 1 and a put to it, under its lock."""
-    window = MPI.Win.Allocate(4 * size, 4, comm=MPI.COMM_WORLD)
-    memory, buffer = np.frombuffer(window.tomemory(), np.float32), np.zeros(size, np.float32)
-    memory[:] = 1.0
-
-    def once() -> None:
-        window.Lock(1)
-        window.Get(buffer, 1)
-        window.Flush(1)
-        window.Put(buffer, 1)
-        window.Unlock(1)
-
-    return once
-
-
 def elastic_move(size: int) -> Callable[[], None]:
     """Our elastic move of rank 0, the worker, with the centre on rank 1, the server."""
     comm = MpiComm(MPI.COMM_WORLD, 1)
@@ -57,8 +41,8 @@ def elastic_move(size: int) -> Callable[[], None]:
     return lambda: algorithm.visit(algorithm.move)
 
 
-def get_and_accumulate(size: int) -> Callable[[], None]:
-    """A get from rank 1 and an accumulate to it, under its lock."""
+def bare(size: int, write: Callable[[MPI.Win, np.ndarray], None]) -> Callable[[], None]:
+    """A get from rank 1 and a write to it, under its lock."""
     window = MPI.Win.Allocate(4 * size, 4, comm=MPI.COMM_WORLD)
     memory, buffer = np.frombuffer(window.tomemory(), np.float32), np.zeros(size, np.float32)
     memory[:] = 1.0
@@ -67,13 +51,18 @@ def get_and_accumulate(size: int) -> Callable[[], None]:
         window.Lock(1)
         window.Get(buffer, 1)
         window.Flush(1)
-        window.Accumulate(buffer, 1, op=MPI.SUM)
+        write(window, buffer)
         window.Unlock(1)
 
     return once
 
 
-WAYS = {"swarm": interaction, "put": get_and_put, "easgd": elastic_move, "accumulate": get_and_accumulate}
+WAYS: dict[str, Callable[[int], Callable[[], None]]] = {
+    "swarm": interaction,
+    "put": lambda size: bare(size, lambda window, buffer: window.Put(buffer, 1)),
+    "easgd": elastic_move,
+    "accumulate": lambda size: bare(size, lambda window, buffer: window.Accumulate(buffer, 1, op=MPI.SUM)),
+}
 
 
 def main(size: int, rounds: int, name: str) -> None:
