@@ -51,6 +51,8 @@ class Case:
         bytes_sent: (n, d) -> bytes that one worker sends in one step, in the mean over steps and workers.
         bytes_received: the same of those that it receives; as many as are sent where None.
         period: n -> steps after which the union of the communication graphs is connected.
+        bounded: whether a period has that many steps on real ranks, too; not where workers wait for others as long as
+            those take, and go on meanwhile.
         sizes: the numbers of workers it is for.
         averages: whether parameters are averaged, rather than gradients.
         preserves: whether communication preserves the mass itself, and not its expectation alone.
@@ -72,6 +74,7 @@ class Case:
     bytes_sent: Callable[[int, int], float] | None = None
     bytes_received: Callable[[int, int], float] | None = None
     period: Callable[[int], int] = lambda n: 1
+    bounded: bool = True
     sizes: tuple[int, ...] = SIZES
     averages: bool = True
     preserves: bool = True

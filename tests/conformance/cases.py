@@ -567,6 +567,7 @@ CASES = (
             {"mini_batches": 3, "weighting": "full", **config},
             period=lambda n: 12,
             averages=method is not NonblockingAllReduce,
+            bounded=bool(config.get("capped", True)),
             weight=1 / 3,
             timing="asynchronous",
             cut=lambda algorithm: algorithm.round,

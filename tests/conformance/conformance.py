@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -79,6 +80,8 @@ class Conformance:
     # -- communication
 
     def test_the_graphs_of_a_period_connect_all_workers(self, case: Case, ranks: Ranks) -> None:
+        if not case.bounded and not ranks.repeats:
+            pytest.skip("on real ranks a round of this method may take any number of steps")
         contacts = [o.contacts for o in without_learning(case, ranks)]
         graphs.check_connected(contacts, case.steps(ranks.size), case.period(ranks.size))
 
