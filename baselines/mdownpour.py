@@ -46,10 +46,11 @@ class MDownpour(Central):
 
     def push_and_pull(self, holder: int, part: slice, y: Tensor) -> None:
         """Do the master's step with this worker's gradient, and take y."""
-        g, delta, v = self.g[part], self.worker.run.sgd.momentum, torch.empty(self.length)
+        g, delta = self.g[part], self.worker.run.sgd.momentum
+        v = torch.empty_like(g)
         with self.comm.off_the_clock(), self.v.lock(holder):
             self.v.modify(holder, lambda of_master: v.copy_(of_master.mul_(delta)[: len(g)].add_(g, alpha=-self.eta)))
-        y.add_(g, alpha=-self.eta).add_(v[: len(g)], alpha=delta)
+        y.add_(g, alpha=-self.eta).add_(v, alpha=delta)
         self.worker.params[part].copy_(y)
 
     def model(self) -> Tensor:

@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 from baselines.memsgd_sequential import MemSGDConfig, SequentialMemSGD, call, reach
-from baselines.parts.logistic_rows import Rows, SparseRows
 from baselines.parts.memsgd_sparse_kernels import sparse_hogwild_steps
+from repro.tasks.logistic_rows import Rows, SparseRows
 
 
 class ParallelMemSGD:

@@ -32,11 +32,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from baselines.parts.logistic_rows import DenseRows, Rows, SparseRows
 from baselines.parts.memsgd_kernels import dense_memory_steps, dense_sgd_steps
 from baselines.parts.memsgd_sparse_kernels import BLOCK, sparse_forgetful_steps, sparse_memory_steps, sparse_sgd_steps
 from baselines.parts.random_stream import new_stream
 from baselines.parts.step_size import POWERS, Average, StepSize
+from repro.tasks.logistic_rows import DenseRows, Rows, SparseRows
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from baselines.parts.logistic_rows import DenseRows, Rows
 from baselines.parts.qsgd_sequential_kernels import dense_qsgd_steps, sparse_qsgd_steps
 from baselines.parts.random_stream import new_stream
 from baselines.parts.step_size import POWERS, Average, StepSize
+from repro.tasks.logistic_rows import DenseRows, Rows
 
 
 @dataclass(frozen=True)

@@ -14,25 +14,23 @@ from baselines.algorithm import Algorithm
 from baselines.parts.central import Central
 from repro.errors import UserError
 from repro.launch.check import check
-from repro.pace import Pace
 from repro.runs.simulate import simulate
 from repro.runs.spec import Run, Sgd, options
 from repro.runs.train import train
 from repro.tasks.quadratic import Quadratic
 from repro.worker import Worker
-from repro.worlds.comm import Comm
 from repro.worlds.delays import parse
 from repro.worlds.platform import Link, Platform
 from repro.worlds.simulated import SimulatedComm, SimulatedWorld
 from repro.worlds.virtual_pace import Gradients, VirtualPace
 from tests.conformance.tasks import QUADRATIC
-from tests.conformance.worlds import SimulatedRanks
 
 torch.set_num_threads(1)
 
 AT_ONCE = Link(latency_s=0.0, bytes_per_s=1e30)
 MACHINE = Platform("tests", "messages take no time", "0" * 64, 1, AT_ONCE, AT_ONCE, overhead_s=0.0, flops_per_s=1e9)
 PLAIN = Sgd(0.1, weight_decay=1e-2)
+METHODS: dict[str, type[Central]] = {"easgd": EASGD, "downpour": Downpour, "mdownpour": MDownpour}
 
 
 def run_of(algorithm: str, workers: int, steps: int, sgd: Sgd = PLAIN, **config: Any) -> Run:
@@ -178,14 +176,13 @@ def test_round_robin_admm_is_the_papers_linear_map(p: int) -> None:
     assert [float(of.params) - optimum for of in found] == pytest.approx(x.tolist(), rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["easgd", "downpour", "mdownpour"])
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("servers", [1, 2, 3])
 def test_servers_hold_the_centre_and_take_no_part_in_the_work(name: str, servers: int) -> None:
-    methods: dict[str, type[Central]] = {"easgd": EASGD, "downpour": Downpour, "mdownpour": MDownpour}
     speeds = "speeds:1,0.93,0.89"
-    alone = simulate(run_of(name, 3, 6).replace(delays=speeds), QUADRATIC, MACHINE, method=methods[name])
+    alone = simulate(run_of(name, 3, 6).replace(delays=speeds), QUADRATIC, MACHINE, method=METHODS[name])
     run = run_of(name, 3, 6, servers=servers).replace(delays=speeds)
-    served = simulate(run, QUADRATIC, MACHINE, method=methods[name])
+    served = simulate(run, QUADRATIC, MACHINE, method=METHODS[name])
     assert run.ranks == 3 + servers
     assert len(served.algorithms) == len(served.workers) == 3
     assert [row["steps"] for row in served.workers] == [6, 6, 6]
@@ -207,21 +204,17 @@ def test_the_row_is_of_the_centre_when_rank_0_was_there() -> None:
     assert [row["clock_s"] for row in rows] == [row["clock_s"] for row in of_first]
 
 
-@pytest.mark.parametrize("d", [1, 2, 7])
-def test_pieces_of_the_centre_fit_together_for_any_length(d: int) -> None:
-    task = Quadratic(d, 40, noise=1.0)
-
-    def program(comm: Comm, pace: Pace | None) -> Tensor | None:
-        run = run_of("easgd", 2, 3, servers=3)
-        of = EASGD(Worker(run, task, comm.rank, pace), comm, EASGD.Config(servers=3))
-        start = torch.arange(1.0, d + 1)
-        piece = of.shared(start)
-        comm.barrier()
-        return of.read(piece) if not of.worker.serves else None
-
-    read = SimulatedRanks(5).run(program)
-    assert read[2:] == [None] * 3
-    assert all(x is not None and torch.equal(x, torch.arange(1.0, d + 1)) for x in read[:2])
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("d", [1, 2, 5, 7])
+def test_pieces_of_the_centre_fit_together_for_any_length(d: int, name: str) -> None:
+    """Four servers: with 5 parameters the last has none, with 7 one less than the others."""
+    task, sgd = Quadratic(d, 40, noise=1.0), Sgd(0.1, momentum=0.5 if name == "mdownpour" else 0.0)
+    one, many = (
+        of_method(run_of(name, 2, 3, sgd, servers=servers).replace(delays="speeds:1,0.93"), METHODS[name], task)
+        for servers in (1, 4)
+    )
+    assert torch.equal(one[0].model, many[0].model)
+    assert torch.equal(one[1].params, many[1].params)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class Central(Algorithm):
         """Call change(holder, part, x~[part]) for every piece of the centre, under its lock."""
         first = self.comm.rank % len(self.holders)
         for number in (*range(first, len(self.holders)), *range(first)):
-            holder, start = self.holders[number], number * self.length
+            holder, start = self.holders[number], min(number * self.length, self.d)
             part = slice(start, min(start + self.length, self.d))
             with self.centre.lock(holder):
                 self.centre.modify(holder, lambda x, h=holder, p=part: change(h, p, x[: p.stop - p.start]))  # type: ignore[misc]

@@ -16,8 +16,8 @@ The kernels release the interpreter's lock and write x without any: threads that
 import numpy as np
 from numba import njit
 
-from baselines.parts.logistic_rows import dense_dot, slope
 from baselines.parts.random_stream import choose, draw, unit
+from repro.tasks.logistic_rows import dense_dot, slope
 
 BLOCK = 64
 WITHOUT_SIGN = np.int64(2**63 - 1)

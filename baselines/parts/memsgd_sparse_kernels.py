@@ -25,9 +25,9 @@ Clock, step sizes and weights: `memsgd_kernels`; here clock = (t, S, h).
 import numpy as np
 from numba import njit
 
-from baselines.parts.logistic_rows import slope
 from baselines.parts.memsgd_kernels import largest_size, number_sent, position_of_largest, send
 from baselines.parts.random_stream import choose
+from repro.tasks.logistic_rows import slope
 
 BLOCK = 64
 TINY = 1e-60

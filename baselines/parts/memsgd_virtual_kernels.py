@@ -8,9 +8,9 @@ the method: Mem-SGD's algorithm 2. Every step costs O(d) here, on sparse rows to
 import numpy as np
 from numba import njit
 
-from baselines.parts.logistic_rows import slope
 from baselines.parts.memsgd_kernels import position_of_largest
 from baselines.parts.random_stream import choose
+from repro.tasks.logistic_rows import slope
 
 
 @njit(cache=True, nogil=True)

@@ -13,8 +13,8 @@ Clock, step sizes and weights: `memsgd_kernels`.
 import numpy as np
 from numba import njit
 
-from baselines.parts.logistic_rows import dense_dot, slope
 from baselines.parts.random_stream import GAMMA, mix, unit
+from repro.tasks.logistic_rows import dense_dot, slope
 
 # What is added to the state for each coordinate: the draws of a step are a counter's values, so they vectorise.
 

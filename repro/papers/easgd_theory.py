@@ -306,7 +306,7 @@ CLAIMS = (
     _claim(
         "rr-admm-turns-stable",
         "There, every single turn of ADMM is stable: what is unstable is their composition.",
-        admm_turns_stable, WORKERS, "ours, from the maps of section 4", "text",
+        admm_turns_stable, WORKERS, "ours, from the maps of section 4: what is unstable there is our reading", "text",
     ),
     _claim(
         "rr-easgd-stable-there",
@@ -352,6 +352,6 @@ CLAIMS = (
     _claim(
         "best-moving-rate",
         "Synchronous EASGD with m workers mixes fastest at α = 2/(m + 2).",
-        best_moving_rate, MIXING, "Wang, Joshi, Cooperative SGD, in a note on it", "text",
+        best_moving_rate, MIXING, "Wang, Joshi, Cooperative SGD, as a note on it has it", "unverified",
     ),
 )  # fmt: skip

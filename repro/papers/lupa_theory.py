@@ -260,6 +260,7 @@ STUDIES = (
         "main theorem, its term in tau - 1, from memory",
         drift,
         seeded=True,
+        world="Monte Carlo",
         groups=GROUP,
         figures=(
             Lines(
@@ -278,10 +279,13 @@ STUDIES = (
 # -- claims
 
 
-def _tau(row: int, margin: float) -> Callable[[Tables], Finding]:
+def _tau(row: int, below: float, above: float) -> Callable[[Tables], Finding]:
+    """Return the test that the formula gives what was used, less at most `below` or plus at most `above`."""
+
     def test(of: Tables) -> Finding:
         found = of[PERIODS][0].iloc[row]
-        return equivalence(exact(found["tau_by_formula_steps"]), found["tau_used_steps"], margin, "local steps")
+        used = found["tau_used_steps"]
+        return within(exact(found["tau_by_formula_steps"]), used - below, used + above, "local steps")
 
     return test
 
@@ -330,10 +334,12 @@ def rate_is_reached(of: Tables) -> Finding:
 
 
 def speed_up_is_linear(of: Tables) -> Finding:
+    # at tau = 1 the learning rate is the same for all numbers of workers; tau by the formula, and a with it, is not
     table = of[BOUND][0]
-    ours = table[(table["tau"] == "by the formula") & (table["steps"] == 1_000_000)]
+    ours = table[(table["tau"] == "1") & (table["steps"] == 1_000_000)]
     wide = ours.pivot(index=["quadratic", "kappa"], columns="workers", values="error")
-    return at_least(exact((wide[1] / wide[16]).min()), 16 * 0.95, "times the error on 16 workers, at least")
+    farthest = max((wide[1] / wide[16]).tolist(), key=lambda ratio: abs(ratio - 16))
+    return equivalence(exact(farthest), 16, 0.8, "times the error on 16 workers, farthest from 16")
 
 
 def _exponent(function: str) -> Callable[[Tables], Finding]:
@@ -373,15 +379,15 @@ CLAIMS = (
         "experiment 1",
         "figure",
         PERIODS,
-        _tau(0, 0.5),
+        _tau(0, 0.5, 0.5),
     ),
     _claim(
         "stich-is-5",
-        "Stich's tau = (T/(pb))^(1/2) is 5 for the same run, to the nearest whole number.",
+        "Stich's tau = (T/(pb))^(1/2) is 5 for the same run, rounded down.",
         "experiment 1",
         "figure",
         PERIODS,
-        _tau(1, 0.5),
+        _tau(1, 0.0, 1.0),
     ),
     _claim(
         "adaptive-tau-0-is-91",
@@ -389,7 +395,7 @@ CLAIMS = (
         "experiment 3; that it follows the formula is implied",
         "figure",
         PERIODS,
-        _tau(2, 0.5),
+        _tau(2, 0.5, 0.5),
     ),
     _claim(
         "fewest-rounds",
@@ -452,8 +458,8 @@ CLAIMS = (
     ),
     _claim(
         "speed-up-on-quadratics-is-linear",
-        "With tau by the formula, T = 10^6 iterations on 16 workers leave at most a sixteenth of one worker's error, "
-        "within 5 %.",
+        "T = 10^6 iterations on 16 workers leave a sixteenth of one worker's error, within 5 %, at tau = 1 and so at "
+        "one learning rate.",
         "abstract: linear speed-up; margin ours",
         "text",
         BOUND,

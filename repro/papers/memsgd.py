@@ -16,7 +16,7 @@ from repro.papers.memsgd_studies import figure
 from repro.papers.paper import Paper, Study
 from repro.runs.spec import Scale
 
-GROUP = ("memsgd-convex",)
+GROUP, MULTICORE = ("memsgd-convex",), ("memsgd-multicore",)
 SCALES: tuple[Scale, ...] = ("laptop", "paper")
 LOSS = Axis("loss", "training loss of the average", "log")
 NAMES: dict[Stand, str] = {"epsilon": "epsilon", "rcv1": "RCV1"}
@@ -66,7 +66,7 @@ STUDIES = (
                 Axis("authors_speedup", "speed-up, median of 3 runs"), by="method", panel="times_of",
             ),
         ),
-        groups=GROUP,
+        groups=MULTICORE,
         seconds={"smoke": 10, "laptop": 30, "paper": 10_000},
         needs=_needs("epsilon", "rcv1"),
     ),
@@ -83,7 +83,7 @@ STUDIES = (
                 Axis("loss", "training loss", "log"), by="run", panel="data_set",
             ),
         ),
-        groups=GROUP,
+        groups=MULTICORE,
         seconds={"smoke": 3, "laptop": 60, "paper": 60},
     ),
 )  # fmt: skip

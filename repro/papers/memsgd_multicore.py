@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from baselines.parts.logistic_rows import Rows
+    from repro.tasks.logistic_rows import Rows
 
 K: dict[Stand, int] = {"epsilon": 10, "rcv1": 50}
 EXPERIMENT: dict[Stand, str] = {"epsilon": "eps-par", "rcv1": "rcv-par"}
@@ -145,11 +145,11 @@ def curve(
     """Return losses, steps and virtual seconds of one run, at each tenth of an epoch."""
     import numpy as np
 
-    from baselines.parts.logistic_rows import DenseRows
     from baselines.parts.memsgd_virtual_kernels import virtual_steps
     from baselines.parts.random_stream import new_stream
     from baselines.parts.step_size import StepSize
     from repro.draws import generator
+    from repro.tasks.logistic_rows import DenseRows
 
     epochs = 10 if stand == "epsilon" else 5
     k = 0 if method == "sgd" else max(1, min(K[stand], int(SHARE_OF_D * rows.d)))

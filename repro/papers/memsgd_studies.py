@@ -1,6 +1,7 @@
 """Computes Mem-SGD's figures 2 and 3: every curve's loss on all rows after each tenth of an epoch."""
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from repro.papers.memsgd_authors import authors_curves
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from baselines.memsgd_sequential import SequentialMemSGD
-    from baselines.parts.logistic_rows import Rows
     from baselines.qsgd_sequential import SequentialQSGD
+    from repro.tasks.logistic_rows import Rows
 
 TENTHS = 10
 INITIAL_STD = 0.01
@@ -109,16 +110,17 @@ def epoch_order(n: int, epoch: int, seed: int) -> "np.ndarray":
 
 def _losses(
     rows: "Rows", method: "SequentialMemSGD | SequentialQSGD", epochs: int, seed: int
-) -> "list[tuple[float, int, float]]":
+) -> "Iterator[tuple[float, int, float]]":
+    """Run the method and yield epoch, samples and loss at the start and after every tenth of an epoch."""
     import numpy as np
 
-    found, samples = [(0.0, 0, _loss(rows, method))], 0
+    samples = 0
+    yield 0.0, samples, _loss(rows, method)
     for epoch in range(epochs):
         for tenth, part in enumerate(np.array_split(epoch_order(rows.n, epoch, seed), TENTHS), 1):
             method.run(part)
             samples += part.size
-            found.append((round(epoch + tenth / TENTHS, 1), samples, _loss(rows, method)))
-    return found
+            yield round(epoch + tenth / TENTHS, 1), samples, _loss(rows, method)
 
 
 def _loss(rows: "Rows", method: "SequentialMemSGD | SequentialQSGD") -> float:
@@ -143,9 +145,9 @@ def tuned(rows: "Rows", curve: Curve, seed: int) -> float:
 
 def bits_per_step(rows: "Rows", stand: Stand, curve: Curve) -> float:
     """Return the bits of a step as the authors count them; on sparse rows only the mean row's non-zeros count."""
-    from baselines.parts.logistic_rows import DenseRows
     from baselines.parts.sequential_bits import authors_qsgd_bits, authors_sgd_bits
     from baselines.parts.sparsifiers import sparse_bits
+    from repro.tasks.logistic_rows import DenseRows
 
     nonzeros = float(rows.d) if isinstance(rows, DenseRows) else round(rows.values.size / rows.n)
     if rows.d == 47_236:

@@ -148,7 +148,7 @@ CODES = Study(
     "lemma 3.1, theorem 3.2",
     codes,
     seeded=True,
-    world="simulated",
+    world="Monte Carlo",
     figures=(
         Lines(
             "bits",

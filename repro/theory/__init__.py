@@ -1,1 +1,1 @@
-"""The papers' mathematics, readable beside them: formulas, exact recursions and Monte Carlo; numpy and scipy alone."""
+"""The papers' mathematics, readable beside them: formulas, exact recursions and Monte Carlo, in numpy and scipy."""

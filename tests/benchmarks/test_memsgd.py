@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from baselines.memsgd_sequential import MemSGDConfig, SequentialMemSGD
-from baselines.parts.logistic_rows import DenseRows, Rows
 from baselines.parts.step_size import StepSize
 from repro.tasks.data.rows import synthetic_dense, synthetic_sparse
+from repro.tasks.logistic_rows import DenseRows, Rows
 from tests.benchmarks.conftest import Keep, KeepFigure
 from tests.benchmarks.paired import seconds
 from tests.memsgd.reference import Reference, top_k

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from baselines.parts.logistic_rows import DenseRows, SparseRows
+from repro.tasks.logistic_rows import DenseRows, SparseRows
 
 Compressor = Callable[[np.ndarray], np.ndarray]
 """From a vector to the positions that are sent."""

@@ -7,8 +7,8 @@ import pytest
 
 from baselines.memsgd_parallel import ParallelMemSGD
 from baselines.memsgd_sequential import MemSGDConfig, SequentialMemSGD
-from baselines.parts.logistic_rows import DenseRows, SparseRows
 from baselines.parts.step_size import StepSize
+from repro.tasks.logistic_rows import DenseRows, SparseRows
 from tests.memsgd.reference import random_rows, to_dense, to_sparse
 
 N, D = 400, 130
@@ -42,7 +42,7 @@ def test_one_worker_is_the_sequential_method_bit_for_bit(rows: DenseRows | Spars
     assert np.array_equal(alone.workers[0].memory, sequential.memory)
 
 
-@pytest.mark.parametrize("how", WAYS, ids=str)
+@pytest.mark.parametrize("how", [WAYS[0], WAYS[2]], ids=str)  # rand-k writes coordinates of the other, too: a race
 def test_workers_on_rows_that_share_no_coordinate_do_as_if_each_was_alone(how: dict[str, Any]) -> None:
     half = D // 2
     values = np.array(DENSE.values)
@@ -50,8 +50,6 @@ def test_workers_on_rows_that_share_no_coordinate_do_as_if_each_was_alone(how: d
     values[N // 2 :, :half] = 0
     rows = to_sparse(values, np.asarray(DENSE.labels))
     orders = [np.random.default_rng(3).integers(0, N // 2, 900), np.random.default_rng(4).integers(N // 2, N, 900)]
-    if how.get("sparsifier") == "rand":
-        how = how | {"k": D}  # else a worker would draw the other's coordinates
     both = parallel(rows, 2, lam=1e-300, **how)  # the regulariser would tie the halves
     start = both.x.copy()
     both.run(orders)

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from baselines.parts.logistic_rows import Rows
 from baselines.parts.qsgd_sequential_kernels import quantize
 from baselines.parts.step_size import StepSize
 from baselines.qsgd_sequential import QSGDConfig, SequentialQSGD
+from repro.tasks.logistic_rows import Rows
 from tests.memsgd.reference import Reference, random_rows, to_dense
 
 SPARSE = random_rows(80, 60, 0.15, seed=9)

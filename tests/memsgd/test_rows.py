@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from baselines.parts.logistic_rows import DenseRows, SparseRows
 from repro.errors import UserError
 from repro.tasks.data import rows as module
 from repro.tasks.data.folders import DataFolders
 from repro.tasks.data.libsvm_parser import number
 from repro.tasks.data.rows import SHAPES, Shape, load_rows, synthetic_dense, synthetic_sparse
+from repro.tasks.logistic_rows import DenseRows, SparseRows
 from tests.memsgd.reference import random_rows
 
 N, D = 50, 30

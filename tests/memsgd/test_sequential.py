@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.memsgd_sequential import MemSGDConfig, SequentialMemSGD
-from baselines.parts.logistic_rows import Rows
 from baselines.parts.step_size import StepSize, online_share, sum_of_weights
+from repro.tasks.logistic_rows import Rows
 from tests.memsgd.reference import Reference, random_rows, to_dense, top_k
 
 N, D = 60, 150

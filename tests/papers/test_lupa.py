@@ -89,7 +89,7 @@ def test_iterations_of_a_pass_end_at_evaluation_points() -> None:
 
 WORDS = {
     "tau-is-91": "reproduced",
-    "stich-is-5": "not reproduced",  # 5.85 is 6 to the nearest
+    "stich-is-5": "reproduced",  # 5.85, rounded down
     "adaptive-tau-0-is-91": "not reproduced",  # 38.8
     "fewest-rounds": "reproduced",
     "alpha-is-1.09": "reproduced",

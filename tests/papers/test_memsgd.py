@@ -11,7 +11,7 @@ from repro.errors import UserError
 from repro.papers.memsgd_authors import authors_curves
 from repro.papers.memsgd_curves import AUTHORS, EPOCHS, curves, shift
 from repro.papers.memsgd_multicore import _events, _reached, authors_speedups, seconds_per_step
-from repro.papers.memsgd_studies import figure
+from repro.papers.memsgd_studies import figure, rows_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = [(name, stand) for name in ("figure2", "figure3") for stand in ("epsilon", "rcv1")]
@@ -100,3 +100,10 @@ def test_events_come_in_order_and_share_the_work() -> None:
 def test_a_loss_is_reached_on_the_straight_line_between_evaluations() -> None:
     assert _reached([1.0, 0.6, 0.2], [0, 10, 20], [0.0, 1.0, 3.0], 0.5) == pytest.approx((12.5, 1.5))
     assert all(np.isnan(_reached([1.0, 0.6], [0, 10], [0.0, 1.0], 0.5)))
+
+
+def test_qsgd_sends_no_more_values_than_there_are() -> None:
+    table = figure("figure3", "rcv1", "smoke", seed=1)
+    sent = table[table["curve"].str.startswith("qsgd") & (table["samples"] > 0)]
+    assert len(sent) > 10
+    assert sent["nonzeros_per_step"].between(1, rows_of("rcv1", "smoke").d).all()

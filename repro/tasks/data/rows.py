@@ -6,21 +6,23 @@ cache.
 """
 
 import bz2
+import fcntl
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from baselines.parts.logistic_rows import DenseRows, Rows, SparseRows
 from repro.draws import generator
 from repro.errors import UserError
 from repro.tasks.data import binary
 from repro.tasks.data.folders import DataFolders
+from repro.tasks.logistic_rows import DenseRows, Rows, SparseRows
 
 PIECE = 1 << 24
 """Bytes of text parsed at a time."""
@@ -58,7 +60,9 @@ def load_rows(name: str, folders: DataFolders, shapes: dict[str, Shape] = SHAPES
             "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary.html and set LIBSVM_DIR to its folder"
         )
     if source is not None and _made_from(folder) != _stamp(source, shape):
-        _convert(source, shape, folder)
+        with _alone(source):
+            if _made_from(folder) != _stamp(source, shape):  # another process may have made it meanwhile
+                _convert(source, shape, folder)
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
     if shape.dense:
         return DenseRows(arrays["values"], arrays["labels"])
@@ -73,6 +77,14 @@ def _stamp(source: Path, shape: Shape) -> str:
 def _made_from(folder: Path) -> str | None:
     path = folder / "made-from.json"
     return path.read_text() if path.is_file() else None
+
+
+@contextmanager
+def _alone(source: Path) -> Iterator[None]:
+    """Keep other processes from making rows of the same file."""
+    with source.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _convert(source: Path, shape: Shape, folder: Path) -> None:
