@@ -80,7 +80,7 @@ def test_one_label_for_two_different_runs_is_told_apart(results: Path) -> None:
 def test_every_figure_has_its_formats_and_its_data(results: Path) -> None:
     figures = write_figures(results, papers(), read_library(results))
     assert [figure.name.removeprefix("toys-laptop-") for figure in figures] == [
-        "top1-epochs", "top1-seconds", "top1-megabytes", "train-loss-epochs", "consensus-epochs",
+        "top1-epochs", "top1-seconds", "top1-megabytes", "train-loss-epochs", "train-loss-seconds", "consensus-epochs",
         "time-to-top1", "final-top1", "final-step-time", "time",
     ]  # fmt: skip
     for figure in figures:
