@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 from repro import cli
-from repro.launch.local import RunFailed
+from repro.launch.start import RunFailed
 from repro.papers import PAPERS
 from repro.report.library import PUBLISHED
 from repro.runs.columns import SCHEMA_VERSION

@@ -13,9 +13,10 @@ from repro.launch.crew import at_once, make_all, total_seconds
 from repro.launch.data import data_variables
 from repro.launch.display import display, duration
 from repro.launch.exits import EXIT_DEADLOCK
-from repro.launch.local import RunFailed, launch
+from repro.launch.launcher import Launcher, Local
 from repro.launch.mpi_env import available_cores
 from repro.launch.plan import PlannedRun, plan
+from repro.launch.start import RunFailed, launch
 from repro.launch.stores import Stores
 from repro.launch.variables import LOG_ORDER_VARIABLE, PLATFORM_VARIABLE, TIMEOUT_VARIABLE
 from repro.launch.wanted import Wanted
@@ -35,6 +36,7 @@ def campaign(
     log_order: bool = False,
     jobs: int | None = None,
     dry_run: bool = False,
+    launcher: Launcher | None = None,
 ) -> int:
     """Make the runs and studies that are wanted and not done, and return the exit code.
 
@@ -45,6 +47,7 @@ def campaign(
         timeout_s: MPI world: seconds without progress after which a run is given up.
         log_order: MPI world: put the order of one-sided operations into the record.
         jobs: how many simulated runs and studies to make at once; by default one for each core.
+        launcher: starts the runs; by default on this machine.
 
     Raises:
         UserError: the names, options or data are not to be had, and nothing has been started; or a run refused.
@@ -70,7 +73,7 @@ def campaign(
         variables[TIMEOUT_VARIABLE] = str(timeout_s)
     if log_order:
         variables[LOG_ORDER_VARIABLE] = "1"
-    codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables))
+    codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))
     left = [planned for planned in to_do if not stores.has(planned.run)]
     if len(left) > len(codes):
         print(f"{len(left) - len(codes)} of {len(to_do)} runs are being made by another command", file=sys.stderr)
@@ -105,7 +108,12 @@ def _until_terminated(work: Coroutine[Any, Any, list[int]]) -> list[int]:
 
 
 async def _make(
-    to_do: list[PlannedRun], jobs: int, stores: Stores, scratch: Path, variables: Mapping[str, str]
+    to_do: list[PlannedRun],
+    jobs: int,
+    stores: Stores,
+    scratch: Path,
+    variables: Mapping[str, str],
+    launcher: Launcher,
 ) -> list[int]:
     """Make the runs, and return the exit codes of those that failed."""
     codes: list[int] = []
@@ -119,7 +127,7 @@ async def _make(
             number = f"{numbers[planned]}/{len(to_do)}"
             row = shown.begin(f"{number} {planned.title}", planned.seconds)
             try:
-                await launch(run, store, spec, row.update, variables)
+                await launch(run, store, spec, row.update, variables, launcher)
             except RunFailed as error:
                 codes.append(error.code)
                 row.fail(str(error))

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 MARK = "@progress "
 EVERY_S = 0.5
 
+STOPPED = "@stopped "
+"""Begins the line in which a run says where it stopped after its state was saved."""
+
 
 @dataclass(frozen=True)
 class Progress:

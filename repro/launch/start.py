@@ -1,10 +1,10 @@
-"""Starts runs on this machine."""
+"""Starts one run and waits for what it leaves."""
 
 import asyncio
 import json
 import os
+import shutil
 import signal
-import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -13,8 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from repro.errors import UserError
-from repro.launch.mpi_env import available_cores, command, environment
-from repro.launch.progress import Progress, parse
+from repro.launch.exits import EXIT_INTERRUPTED
+from repro.launch.launcher import Launcher
+from repro.launch.progress import STOPPED, Progress, parse
+from repro.runs.checkpoint import checkpoints
 from repro.runs.folders import Folders
 from repro.runs.spec import Run
 from repro.runs.study import StudyRun
@@ -26,6 +28,9 @@ LONGEST_LINE = 1 << 24
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """What keeps libraries to one core."""
+
+SAVE_S = 60.0
+"""How long a run that is to stop may take to save its state."""
 
 
 class RunFailed(Exception):
@@ -42,13 +47,15 @@ async def launch(
     spec: Path,
     on_progress: Callable[[Progress], None],
     variables: Mapping[str, str],
+    launcher: Launcher,
 ) -> None:
     """Make `run`, on MPI ranks or in one process, and return when what it leaves is in `store`.
 
-    Whatever ends this early, a cancellation too, first ends the processes.
+    Whatever ends this early first ends the processes; a cancellation lets ranks save their state before.
 
     Args:
-        spec: file to write the run's spec to; its log is beside it, and removed when the run has finished.
+        spec: file to write the run's spec to; its log and its saved state are beside it, and are removed when the run
+            has finished.
         variables: environment variables for the ranks, beside those that MPI needs.
 
     Raises:
@@ -57,15 +64,16 @@ async def launch(
     """
     log = spec.with_suffix(".log")
     spec.write_text(json.dumps(asdict(run)))
+    places = str(spec), str(store.root)
     if isinstance(run, StudyRun):
-        argv = [sys.executable, "-m", "repro.launch.study", str(spec), str(store.root)]
+        argv = launcher.alone(["-m", "repro.launch.study", *places])
         child = os.environ | dict.fromkeys(THREADS, "1") | dict(variables)
     elif run.world == "simulated":
-        argv = [sys.executable, "-m", "repro.launch.simulate", str(spec), str(store.root)]
+        argv = launcher.alone(["-m", "repro.launch.simulate", *places])
         child = os.environ | dict(variables)
     else:
-        argv = command(run.ranks, [sys.executable, "-m", "repro.launch.rank", str(spec), str(store.root)])
-        child = os.environ | environment(run.ranks, available_cores()) | dict(variables)
+        argv = launcher.on_ranks(run.ranks, ["-m", "repro.launch.rank", *places])
+        child = os.environ | launcher.variables(run.ranks) | dict(variables)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     # a session of its own, so that mpirun and its ranks can be ended together
     process = await asyncio.create_subprocess_exec(
@@ -82,17 +90,33 @@ async def launch(
                     tail.append(line.rstrip())
                     copy.write(line)
         code = await process.wait()
+    except asyncio.CancelledError:
+        if run.world == "mpi":
+            await _let_save(process)
+        raise
     finally:
         await _end(process)
     if code == 0 and store.has(run):
         log.unlink()
+        shutil.rmtree(checkpoints(spec), ignore_errors=True)
         return
+    if code == 0 and tail and tail[-1].startswith(STOPPED):
+        raise RunFailed(EXIT_INTERRUPTED, f"{run.folder} {tail[-1].removeprefix(STOPPED)}")
     refused = [line.partition(": ")[2] for line in tail if line.startswith("rank ")]
     if code == 2 and refused:
         raise UserError(refused[0])
     lines = "\n".join(f"    {line}" for line in tail if line.strip())
     message = f"{run.folder} ended with exit code {code} and left no record; {log} has all it printed:\n{lines}"
     raise RunFailed(code, message)
+
+
+async def _let_save(process: Process) -> None:
+    """Tell mpirun, or what is in its place, which tells the ranks, to save their state and stop; wait for that."""
+    with suppress(ProcessLookupError, TimeoutError):
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout is not None
+        # what nobody reads any more would hold up the ranks
+        await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), SAVE_S)
 
 
 async def _end(process: Process) -> None:
