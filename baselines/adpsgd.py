@@ -49,6 +49,7 @@ class ADPSGD(Algorithm):
 
     Config = ADPSGDConfig
     state = ("stale",)
+    asynchronous = True
 
     def __init__(self, worker: Worker, comm: Comm, config: ADPSGDConfig) -> None:
         super().__init__(worker, comm, config)

@@ -20,6 +20,7 @@ class Algorithm(ABC):
         equal_steps: whether all workers take the run's `num_steps`. Where faster workers draw more samples than slower
             ones, a run ends with a budget of samples of all workers together, that of `num_steps` each: all workers
             agree on a count of them, which the method tells its worker (`Worker.drawn_by_all`), and when it is used up.
+        asynchronous: whether nobody waits for what another does in its step, so that the run can be saved anywhere.
         allreduces: whether steps reduce over all workers, for which the MPI world starts Horovod.
         the_model: which model the paper speaks of: the mean of the workers' shares, or the centre, which is rank 0's
             share.
@@ -31,6 +32,7 @@ class Algorithm(ABC):
     Config: ClassVar[type]
     state: ClassVar[tuple[str, ...]] = ()
     equal_steps: ClassVar[bool] = True
+    asynchronous: ClassVar[bool] = False
     allreduces: ClassVar[bool] = False
     the_model: ClassVar[Literal["mean", "centre"]] = "mean"
 
@@ -44,6 +46,11 @@ class Algorithm(ABC):
     def finished(self) -> bool:
         """Return whether this worker's run is over."""
         return self.worker.steps >= self.worker.num_steps
+
+    def cut(self) -> int:
+        """Return how far this worker is, in what all workers can count to with no message then under way: where all
+        have counted to the same number, the run can be saved."""
+        return self.worker.steps
 
     def measures(self) -> dict[str, float]:
         """Return what this worker has measured of the method itself, such as staleness, for the record."""

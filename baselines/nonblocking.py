@@ -156,6 +156,10 @@ class Nonblocking(Algorithm):
         finished = self.finished_by_all + len(self.sums) * min(self.last, self.most)
         self.worker.drawn_by_all = finished * self.worker.run.batch_size
 
+    def cut(self) -> int:
+        """Return the rounds this worker is through with."""
+        return self.round
+
     def finished(self) -> bool:
         """Return whether the budget of samples is used up, which all workers find after the same round."""
         return self.k == 0 and self.worker.samples >= self.worker.budget

@@ -71,6 +71,10 @@ class Swarm(Algorithm):
             self.meet()
             self.next_round()
 
+    def cut(self) -> int:
+        """Return the meetings so far: at a common number of steps one may wait for another that has stopped."""
+        return self.round
+
     def meeting_step(self, node: int) -> int:
         """Return how many steps a node takes until this round's meeting."""
         H = self.config.local_steps

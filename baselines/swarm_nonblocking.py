@@ -53,6 +53,7 @@ class SwarmNonblocking(Algorithm):
 
     Config = SwarmNonblockingConfig
     state = ("start",)
+    asynchronous = True
 
     def __init__(self, worker: Worker, comm: Comm, config: SwarmNonblockingConfig) -> None:
         super().__init__(worker, comm, config)

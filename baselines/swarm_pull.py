@@ -51,6 +51,7 @@ class SwarmPull(Algorithm):
     """Averaging oneself with a random neighbour's window after H local steps."""
 
     Config = SwarmPullConfig
+    asynchronous = True
 
     def __init__(self, worker: Worker, comm: Comm, config: SwarmPullConfig) -> None:
         super().__init__(worker, comm, config)

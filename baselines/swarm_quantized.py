@@ -82,6 +82,7 @@ class SwarmQuantized(Algorithm):
 
     Config = SwarmQuantizedConfig
     state = ("start", "y", "writes", "decodings", "failures", "wrong_coordinates")
+    asynchronous = True
 
     def __init__(self, worker: Worker, comm: Comm, config: SwarmQuantizedConfig) -> None:
         super().__init__(worker, comm, config)

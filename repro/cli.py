@@ -43,6 +43,7 @@ Delays = Annotated[
     ),
 ]
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
+SaveEvery = Annotated[float | None, typer.Option(help="MPI: seconds until a run's state is saved again; 600.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
 Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies at once; by default one for each core.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
@@ -70,6 +71,7 @@ def run(
     platform: Platform = None,
     delays: Delays = None,
     timeout: Timeout = None,
+    save_every: SaveEvery = None,
     log_order: LogOrder = False,
     cifar10_dir: Cifar10Dir = None,
     jobs: Jobs = None,
@@ -85,6 +87,7 @@ def run(
         results,
         cifar10_dir=cifar10_dir,
         timeout_s=timeout,
+        save_every_s=save_every,
         log_order=log_order,
         jobs=jobs,
         dry_run=dry_run,
@@ -102,6 +105,7 @@ def reproduce(
     platform: Platform = None,
     delays: Delays = None,
     timeout: Timeout = None,
+    save_every: SaveEvery = None,
     cifar10_dir: Cifar10Dir = None,
     jobs: Jobs = None,
     results: Results = RESULTS,
@@ -111,7 +115,15 @@ def reproduce(
     from repro.launch.campaign import campaign
 
     wanted = _wanted(names, scale, seeds, workers, [], world, platform, delays)
-    code = campaign(wanted, results, cifar10_dir=cifar10_dir, timeout_s=timeout, jobs=jobs, dry_run=dry_run)
+    code = campaign(
+        wanted,
+        results,
+        cifar10_dir=cifar10_dir,
+        timeout_s=timeout,
+        save_every_s=save_every,
+        jobs=jobs,
+        dry_run=dry_run,
+    )
     if not dry_run:
         _report(results)
     raise SystemExit(code)

@@ -51,6 +51,7 @@ class Central(Algorithm):
     what it reads may be of several moments, as in the released code, which has its parameters on several servers, too.
     """
 
+    asynchronous = True
     the_model = "centre"
     centre: Window
 

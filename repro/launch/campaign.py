@@ -18,7 +18,7 @@ from repro.launch.mpi_env import available_cores
 from repro.launch.plan import PlannedRun, plan
 from repro.launch.start import RunFailed, launch
 from repro.launch.stores import Stores
-from repro.launch.variables import LOG_ORDER_VARIABLE, PLATFORM_VARIABLE, TIMEOUT_VARIABLE
+from repro.launch.variables import LOG_ORDER_VARIABLE, PLATFORM_VARIABLE, SAVE_EVERY_VARIABLE, TIMEOUT_VARIABLE
 from repro.launch.wanted import Wanted
 from repro.papers import PAPERS
 from repro.runs.place import MPI_WORLD, Place
@@ -33,6 +33,7 @@ def campaign(
     *,
     cifar10_dir: Path | None = None,
     timeout_s: float | None = None,
+    save_every_s: float | None = None,
     log_order: bool = False,
     jobs: int | None = None,
     dry_run: bool = False,
@@ -45,6 +46,7 @@ def campaign(
     Args:
         cifar10_dir: wins over CIFAR10_DIR.
         timeout_s: MPI world: seconds without progress after which a run is given up.
+        save_every_s: MPI world: seconds from one saving of a run's state to the next.
         log_order: MPI world: put the order of one-sided operations into the record.
         jobs: how many simulated runs and studies to make at once; by default one for each core.
         launcher: starts the runs; by default on this machine.
@@ -71,6 +73,8 @@ def campaign(
         variables[PLATFORM_VARIABLE] = str(wanted.platform_file)
     if timeout_s is not None:
         variables[TIMEOUT_VARIABLE] = str(timeout_s)
+    if save_every_s is not None:
+        variables[SAVE_EVERY_VARIABLE] = str(save_every_s)
     if log_order:
         variables[LOG_ORDER_VARIABLE] = "1"
     codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))

@@ -16,8 +16,10 @@ from mpi4py import MPI
 from baselines import ALGORITHMS
 from repro.errors import UserError
 from repro.launch.exits import EXIT_USER_ERROR
-from repro.launch.progress import Reporter
-from repro.launch.variables import LOG_ORDER_VARIABLE, TIMEOUT_VARIABLE
+from repro.launch.progress import STOPPED, Reporter
+from repro.launch.saver import SAVE_EVERY_S, Saver, Stopped
+from repro.launch.variables import LOG_ORDER_VARIABLE, SAVE_EVERY_VARIABLE, TIMEOUT_VARIABLE
+from repro.runs.checkpoint import Checkpoints, checkpoints
 from repro.runs.evaluate import Evaluator
 from repro.runs.outcome import outcome, worker_row
 from repro.runs.provenance import provenance
@@ -33,11 +35,13 @@ from repro.worlds.sleeping_pace import SleepingPace
 from repro.worlds.watchdog import FORWARD_S, TIMEOUT_S
 
 
-def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
-    """Train and evaluate `run` on the ranks of `communicator`; rank 0 writes the record.
+def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) -> None:
+    """Train and evaluate `run` on the ranks of `communicator`, from the last state in the folder `saved` on if there is
+    one; rank 0 writes the record.
 
     Raises:
-        UserError: the run does not fit its algorithm, its task, or the number of ranks.
+        UserError: the run does not fit its algorithm, its task, the number of ranks, or what is saved.
+        Stopped: by a signal, and its state has been saved.
     """
     watch = Stopwatch()
     if communicator.size != run.ranks:
@@ -55,9 +59,25 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
     if run.ranks > run.workers:
         peers = cast(MPI.Intracomm, communicator.Split(worker.serves, communicator.rank))
 
-    comm.start_clock()
-    points: list[Point] = []
-    clock_s = train(algorithm, lambda point, _: points.append(point), Reporter() if comm.rank == 0 else None)
+    report = Reporter() if comm.rank == 0 else lambda worker, clock_s: None
+    if log_order:  # of a whole run, so it is not saved
+        comm.start_clock()
+        points, restarts = list[Point](), 0
+        clock_s = train(algorithm, lambda point, _: points.append(point), report)
+    else:
+        saver = Saver(algorithm, comm, communicator, Checkpoints(saved, run, communicator), watch, save_every_s())
+        points, restarts = saver.points, saver.restarts
+
+        def on_step(worker: Worker, clock_s: float) -> None:
+            report(worker, clock_s)
+            saver.after_step()
+
+        try:
+            clock_s = train(algorithm, lambda point, _: points.append(point), on_step)
+            saver.after_last_step()
+        except Stopped:
+            comm.close()
+            raise
     order = comm.lock_order() if log_order else None
     if not worker.serves:  # a server has nothing to tell, and is at hand until the last worker closes
         with among(peers, comm, communicator) as workers_comm:
@@ -72,7 +92,13 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm) -> None:
                 run,
                 provenance=provenance(algorithm=run.algorithm, engine=comm.engine, mpi=mpi_version()),
                 outcome=outcome(
-                    watch, workers, measures, worker.params.numel(), sha256, equal_steps=method.equal_steps
+                    watch,
+                    workers,
+                    measures,
+                    worker.params.numel(),
+                    sha256,
+                    equal_steps=method.equal_steps,
+                    restarts=restarts,
                 ),
                 epochs=rows,
                 workers=workers,
@@ -93,18 +119,31 @@ def among(peers: MPI.Intracomm, comm: MpiComm, communicator: MPI.Intracomm) -> I
 
 
 def timeout_s() -> float:
-    """Return how long ranks may wait while nothing moves: the variable REPRO_TIMEOUT_S, in seconds.
+    """Return how long ranks may wait while nothing moves, in seconds.
 
     Raises:
-        UserError: it is not a positive number.
+        UserError: the variable for it has no positive number.
     """
-    text = os.environ.get(TIMEOUT_VARIABLE, str(TIMEOUT_S))
+    return _seconds(TIMEOUT_VARIABLE, TIMEOUT_S)
+
+
+def save_every_s() -> float:
+    """Return after how many seconds a run is saved again.
+
+    Raises:
+        UserError: as above.
+    """
+    return _seconds(SAVE_EVERY_VARIABLE, SAVE_EVERY_S)
+
+
+def _seconds(variable: str, otherwise: float) -> float:
+    text = os.environ.get(variable, str(otherwise))
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not seconds > 0:
-        raise UserError(f"REPRO_TIMEOUT_S must be a positive number of seconds, not {text!r}")
+        raise UserError(f"{variable} must be a positive number of seconds, not {text!r}")
     return seconds
 
 
@@ -117,7 +156,10 @@ def main(spec: Path, records: Path) -> None:
     """Execute the run described in the file `spec`; whatever goes wrong in one rank ends all of them."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     try:
-        execute(from_dict(json.loads(spec.read_text())), Store(records), MPI.COMM_WORLD)
+        execute(from_dict(json.loads(spec.read_text())), Store(records), MPI.COMM_WORLD, checkpoints(spec))
+    except Stopped as stopped:
+        if MPI.COMM_WORLD.rank == 0:
+            print(STOPPED + str(stopped), flush=True)
     except UserError as error:
         _abort(str(error), EXIT_USER_ERROR)
     except BaseException:

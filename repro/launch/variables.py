@@ -6,5 +6,8 @@ PLATFORM_VARIABLE = "REPRO_PLATFORM"
 TIMEOUT_VARIABLE = "REPRO_TIMEOUT_S"
 """Seconds for which ranks of the MPI world may wait while nothing moves."""
 
+SAVE_EVERY_VARIABLE = "REPRO_SAVE_EVERY_S"
+"""Seconds from one saving of the state of a run on MPI ranks to the next."""
+
 LOG_ORDER_VARIABLE = "REPRO_LOG_ORDER"
 """Set where the MPI world is to put the order of one-sided operations into the record."""

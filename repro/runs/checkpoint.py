@@ -1,8 +1,161 @@
-"""Where the saved state of an unfinished run is."""
+"""Saved states of an unfinished run on ranks: a folder beside its spec, written so that whatever interrupts it, the
+last whole one can be read."""
 
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import torch
+from mpi4py import MPI
+
+from repro.errors import UserError
+from repro.runs.folders import sync_folder
+from repro.runs.provenance import ROOT, package_versions
+from repro.runs.spec import Run
+from repro.runs.train import Point
+
+FORMAT = 1
+KEPT = 2
+"""Whole saved states that are kept: the second in case the last one's files are damaged."""
+
+HEAD = "whole.json"
+"""Written last: a saved state without it is none. It has the digest of each rank's file."""
 
 
 def checkpoints(spec: Path) -> Path:
     """Return the folder of the saved states of the run whose spec is in the file `spec`."""
     return spec.with_suffix(".checkpoints")
+
+
+class Checkpoints:
+    """The saved states of one run; all ranks make one and call alike, each for its own file.
+
+    A saved state is a folder with a file a rank. Evaluation points do not change any more, so each is written once,
+    beside them, and a state says which it has. Only tensors and plain values are in them, and nothing else is read.
+
+    Raises:
+        UserError: there are states, but of another run, or made by another version of the program or its packages.
+    """
+
+    def __init__(self, folder: Path, run: Run, communicator: MPI.Intracomm) -> None:
+        self._folder, self._communicator = folder, communicator
+        self._of = {
+            "format": FORMAT,
+            "run": json.loads(run.to_json()),
+            "ranks": communicator.size,
+            "packages": package_versions(),
+            "program_sha256": program_sha256(),
+        }
+        self._points: list[str] = []  # digests of this rank's points that are written
+        self._number = 0
+
+    def save(self, state: dict[str, Any], points: Sequence[Point]) -> None:
+        """Write this rank's state and its points so far; the oldest states go once this one is whole."""
+        rank, number = self._communicator.rank, self._number + 1
+        folder = self._folder / f"{number:06}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for point in points[len(self._points) :]:
+            self._points.append(_write(self._point(len(self._points)), vars(point)))
+        digest = _write(folder / _name(rank), {**state, "points": self._points})
+        sync_folder(folder)
+        digests = self._communicator.gather(digest)
+        if digests is not None:
+            sync_folder(self._folder)
+            _write_bytes(folder / HEAD, json.dumps({**self._of, "sha256": digests}).encode())
+            sync_folder(folder)
+            for old in self._states()[:-KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+        self._number = number
+        self._communicator.Barrier()
+
+    def last(self) -> tuple[dict[str, Any], list[Point]] | None:
+        """Return this rank's part of the last state that all ranks can read, and its points; None where there is none.
+
+        Raises:
+            UserError: see above.
+        """
+        for folder in self._communicator.bcast(self._states()[::-1]):
+            digest = self._check(folder)
+            found = _read(folder / _name(self._communicator.rank), digest)
+            points = None if found is None else self._points_of(found["points"])
+            if self._communicator.allreduce(points is not None, MPI.LAND):
+                assert found is not None and points is not None
+                self._number, self._points = int(folder.name), found.pop("points")
+                return found, points
+            if self._communicator.rank == 0:
+                print(f"the saved state {folder} is damaged; taking the one before, or the start", flush=True)
+        return None
+
+    def _check(self, folder: Path) -> str:
+        head = json.loads((folder / HEAD).read_text()) if self._communicator.rank == 0 else None
+        head = self._communicator.bcast(head)
+        changed = [name for name, value in self._of.items() if head.get(name) != value]
+        if changed:
+            raise UserError(
+                f"the state saved in {self._folder} is of another {', '.join(changed).replace('_sha256', '')}: "
+                "go back to what saved it, or remove that folder to make the run from its start"
+            )
+        return head["sha256"][self._communicator.rank]
+
+    def _points_of(self, digests: Sequence[str]) -> list[Point] | None:
+        contents = [_read(self._point(number), digest) for number, digest in enumerate(digests)]
+        return [Point(**content) for content in contents if content is not None] if all(contents) else None
+
+    def _states(self) -> list[Path]:
+        return [head.parent for head in sorted(self._folder.glob(f"*/{HEAD}"))]
+
+    def _point(self, number: int) -> Path:
+        return self._folder / f"point-{number:04}-{_name(self._communicator.rank)}"
+
+
+@cache
+def program_sha256() -> str:
+    """Return the SHA-256 over the files that a training run consists of: all but what starts, judges and draws."""
+    digest = hashlib.sha256()
+    for path in sorted(_program()):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _program() -> Iterator[Path]:
+    yield from (ROOT / "repro").glob("*.py")
+    for folder in ("baselines", "repro/runs", "repro/tasks", "repro/worlds"):
+        yield from (ROOT / folder).rglob("*.py")
+
+
+def _name(rank: int) -> str:
+    return f"rank-{rank:05}.pt"
+
+
+def _write(path: Path, content: dict[str, Any]) -> str:
+    """Write `content`, whole or not at all, and return the file's SHA-256."""
+    file = io.BytesIO()
+    torch.save(content, file)
+    _write_bytes(path, file.getbuffer())
+    return hashlib.sha256(file.getbuffer()).hexdigest()
+
+
+def _write_bytes(path: Path, content: bytes | memoryview) -> None:
+    draft = path.with_suffix(".draft")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+
+
+def _read(path: Path, sha256: str) -> dict[str, Any] | None:
+    """Return the content of a file; None where it is not there or not what was written."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        return None
+    return torch.load(io.BytesIO(content), weights_only=True)

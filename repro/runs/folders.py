@@ -61,7 +61,7 @@ class Folders(ABC):
             if target.exists():  # one asked for again on purpose replaces what there is
                 shutil.rmtree(target)
             draft.rename(target)
-            _sync_folder(self.root)
+            sync_folder(self.root)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
@@ -75,7 +75,8 @@ def _write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Return when the names of the files in a folder are on its disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -30,6 +30,7 @@ def outcome(
     sha256: str,
     *,
     equal_steps: bool = True,
+    restarts: int = 0,
 ) -> dict[str, Any]:
     """Return the outcome of a run that has ended; gradients are summed in the time of the run's world.
 
@@ -37,6 +38,7 @@ def outcome(
         workers: rows of `workers.csv`.
         measures: what each worker's algorithm measured.
         equal_steps: see `Algorithm.equal_steps`; noted where it is not so.
+        restarts: how often the run went on from a saved state; noted where it did.
     """
     return {
         "state": "finished",
@@ -47,4 +49,5 @@ def outcome(
         "params_sha256": sha256,
         "measures": {name: [of_worker[name] for of_worker in measures] for name in measures[0]},
         **({} if equal_steps else {"equal_steps": False}),
+        **({"restarts": restarts} if restarts else {}),
     }

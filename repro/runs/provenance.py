@@ -41,7 +41,7 @@ def code_and_machine() -> dict[str, Any]:
         "git_commit": _git("rev-parse", "HEAD"),
         # results are what runs write, so they do not make the code that wrote them dirty
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
-        "packages": _versions(),
+        "packages": package_versions(),
         "python": platform.python_version(),
         "os": platform.platform(),
         "cpu": _cpu(),
@@ -67,7 +67,8 @@ def _git(*arguments: str) -> str | None:
     return answer.stdout.strip()
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that results depend on."""
     installed = {}
     for package in PACKAGES:
         try:

@@ -12,7 +12,7 @@ from baselines.algorithm import Algorithm
 from repro.worker import Worker
 
 Progress = Callable[[Worker, float], None]
-"""Called after every step with the worker and the world's clock in seconds."""
+"""Called after every step with the worker and the world's clock in seconds; what it raises ends the run."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def train(algorithm: Algorithm, on_point: OnPoint, on_step: Progress | None = No
     worker, comm = algorithm.worker, algorithm.comm
     all_step = worker.size * worker.run.batch_size
     points = [steps * all_step for steps in sorted(evaluation_steps(worker.num_steps, worker.run.evaluations))]
-    passed = 0
+    passed = bisect_right(points, worker.samples)  # before this began, where a run goes on
     with torch.no_grad():  # tasks switch gradients on where they differentiate, and nowhere else
         while not algorithm.finished():
             lr = worker.lr

@@ -74,11 +74,11 @@ class MpiComm(Comm):
 
     # -- the clock
 
-    def start_clock(self) -> None:
-        """Begin: wait for all ranks, then set clock and counters to zero."""
+    def start_clock(self, at_s: float = 0.0, counters: Counters | None = None) -> None:
+        """Begin, or go on from what clock and counters showed: wait for all ranks, then set them."""
         self.barrier()
-        self.counters = Counters()
-        self._zero = time.perf_counter()
+        self.counters = counters or Counters()
+        self._zero = time.perf_counter() - at_s
 
     def now(self) -> float:
         return time.perf_counter() - self._zero
