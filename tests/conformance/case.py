@@ -61,7 +61,6 @@ class Case:
         timing: `lockstep` where workers communicate after the same number of steps; `blocking` where they wait for
             each other, but at different numbers of steps; `asynchronous` where they do not wait, so that the order of
             events is the world's.
-        cut: what all workers can count to with no message then under way, so that a run can be stopped there.
         mass: the vector whose sum over the workers communication leaves as it is; the share of *the* model by default.
         weight: of a gradient in the models of all workers together, times its learning rate; None where it depends on
             what others have done.
@@ -81,7 +80,6 @@ class Case:
     exact: bool = True
     chooses_every: int = 0
     timing: Timing = "lockstep"
-    cut: Callable[[Any], int] = lambda algorithm: algorithm.worker.steps
     mass: Callable[[Any], Tensor] = lambda algorithm: algorithm.model()
     weight: float | None = 1.0
     memory: Callable[[Any], Tensor] | None = None

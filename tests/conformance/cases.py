@@ -308,7 +308,6 @@ CASES = (
         {"local_steps": 2, "distribution": "geometric", "topology": "ring"},
         period=lambda n: 24,
         timing="blocking",
-        cut=lambda swarm: swarm.round,  # at a common step one may wait for another that has stopped
     ),
     Case(
         SwarmNonblocking,
@@ -570,7 +569,6 @@ CASES = (
             bounded=bool(config.get("capped", True)),
             weight=1 / 3,
             timing="asynchronous",
-            cut=lambda algorithm: algorithm.round,
         )
         for method, config in (
             (NonblockingAllReduce, {}),
@@ -588,7 +586,6 @@ CASES = (
             averages=method is not NonblockingAllReduce,
             weight=None,
             timing="asynchronous",
-            cut=lambda algorithm: algorithm.round,
         )
         for method, config in (
             (NonblockingAllReduce, {"weighting": "workers"}),

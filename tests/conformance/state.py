@@ -48,7 +48,7 @@ def check_restart(case: Case, ranks: Ranks) -> None:
 
     def straight(comm: Comm, pace: Pace | None) -> Straight:
         watched = Watched(of, comm, pace)
-        watched.run(until=lambda: case.cut(watched.algorithm) == CUT)
+        watched.run(until=lambda: watched.algorithm.cut() == CUT)
         file = io.BytesIO()
         torch.save(state_dict(watched.algorithm), file)
         undeclared = _undeclared(watched)
