@@ -113,7 +113,7 @@ def test_ctrl_c_lets_the_ranks_save_and_takes_them_along(
 @pytest.mark.horovod
 def test_a_rank_that_is_told_to_stop_stops_all(tmp_path: Path) -> None:
     """As a scheduler does at a time limit: the command itself is told nothing."""
-    what = arguments(tmp_path, method="largebatch")
+    what = arguments(tmp_path, epochs=20.0, method="largebatch")
     with training(what) as (command, children):
         running(children, "repro.launch.rank")[1].send_signal(signal.SIGTERM)
         output, errors = command.communicate(timeout=LIMIT_S)
@@ -126,4 +126,4 @@ def test_a_rank_that_is_told_to_stop_stops_all(tmp_path: Path) -> None:
     ours = completed(tmp_path, *what)
     assert ours.outcome["restarts"] == 1
     other = tmp_path / "other"
-    assert_the_same_run(ours, completed(other, *arguments(other, method="largebatch")))
+    assert_the_same_run(ours, completed(other, *arguments(other, epochs=20.0, method="largebatch")))
