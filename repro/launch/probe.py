@@ -1,6 +1,6 @@
 """What `repro doctor` starts under mpirun: tries one part of MPI and prints what came out as JSON.
 
-Usage: mpirun -n N python -m mpi4py -m repro.launch.probe ranks|horovod|windows|shared
+Usage: mpirun -n N python -m mpi4py -m repro.launch.probe PART, one of PARTS or `job` for all
 """
 
 import json
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
+
+from repro.launch import probe_network
 
 Answer = dict[str, Any]
 _LEVELS = {
@@ -101,12 +103,26 @@ def shared(comm: MPI.Intracomm) -> Answer:
     return {"ranks_on_node": node.size, "right": all(comm.allgather(read == list(range(node.size))))}
 
 
+def job(comm: MPI.Intracomm) -> Answer:
+    """Return the answers of all parts, by name, for a job that is waited for once."""
+    return {name: part(comm) for name, part in PARTS.items()}
+
+
+PARTS: dict[str, Callable[[MPI.Intracomm], Answer]] = {
+    "ranks": ranks,
+    "windows": windows,
+    "shared": shared,
+    "started_by": probe_network.started_by,
+    "network": probe_network.network,
+    "progress": probe_network.progress,
+    "clocks": probe_network.clocks,
+    "horovod": horovod,
+}
+
+
 def main(part: str) -> None:
     """Run one part and print its answer from rank 0."""
-    parts: dict[str, Callable[[MPI.Intracomm], Answer]] = {
-        "ranks": ranks, "horovod": horovod, "windows": windows, "shared": shared
-    }  # fmt: skip
-    answer = parts[part](MPI.COMM_WORLD)
+    answer = job(MPI.COMM_WORLD) if part == "job" else PARTS[part](MPI.COMM_WORLD)
     if MPI.COMM_WORLD.rank == 0:
         print(json.dumps(answer))
 
