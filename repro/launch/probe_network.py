@@ -1,5 +1,5 @@
-"""What `repro doctor` measures between ranks: how fast messages are, whether one-sided operations get through while their
-target computes, and how far clocks are apart."""
+"""What `repro doctor` measures between ranks: how fast messages are, whether one-sided operations get through while
+their target computes, and how far clocks are apart."""
 
 import os
 import time
