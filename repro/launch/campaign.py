@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,7 @@ def campaign(
     if dry_run or not to_do:
         return 0
 
-    folders = DataFolders.from_environment(cifar10=cifar10_dir)
-    variables = data_variables([planned.run for planned in to_do], folders)
-    if wanted.platform_file is not None:
-        variables[PLATFORM_VARIABLE] = str(wanted.platform_file)
-    if timeout_s is not None:
-        variables[TIMEOUT_VARIABLE] = str(timeout_s)
-    if log_order:
-        variables[LOG_ORDER_VARIABLE] = "1"
+    variables = run_variables(wanted, to_do, cifar10_dir, timeout_s, log_order)
     codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))
     left = [planned for planned in to_do if not stores.has(planned.run)]
     if len(left) > len(codes):
@@ -82,6 +75,25 @@ def campaign(
     if EXIT_DEADLOCK in codes:
         return EXIT_DEADLOCK
     return 1 if left else 0
+
+
+def run_variables(
+    wanted: Wanted, to_do: Sequence[PlannedRun], cifar10_dir: Path | None, timeout_s: float | None, log_order: bool
+) -> dict[str, str]:
+    """Find and check the data of the runs; return the environment in which to make them, beside what MPI needs.
+
+    Raises:
+        UserError: data are not to be had, or damaged.
+    """
+    folders = DataFolders.from_environment(cifar10=cifar10_dir)
+    variables = data_variables([planned.run for planned in to_do], folders)
+    if wanted.platform_file is not None:
+        variables[PLATFORM_VARIABLE] = str(wanted.platform_file)
+    if timeout_s is not None:
+        variables[TIMEOUT_VARIABLE] = str(timeout_s)
+    if log_order:
+        variables[LOG_ORDER_VARIABLE] = "1"
+    return variables
 
 
 def _until_terminated(work: Coroutine[Any, Any, list[int]]) -> list[int]:
@@ -132,7 +144,7 @@ async def _make(
                 codes.append(error.code)
                 row.fail(str(error))
             else:
-                row.end(_summary(run, stores))
+                row.end(summary(run, stores))
 
     numbers = {planned: number for number, planned in enumerate(to_do, 1)}
     with display(sum(planned.seconds for planned in to_do)) as shown:
@@ -169,7 +181,8 @@ def _what(run: Run | StudyRun) -> str:
     return f"{run.task:<9} n={run.workers:<3} {run.epochs:g} epochs{where}"
 
 
-def _summary(run: Run | StudyRun, stores: Stores) -> str:
+def summary(run: Run | StudyRun, stores: Stores) -> str:
+    """Return what a finished run came to, in a few words."""
     if isinstance(run, StudyRun):
         left = stores.studies.get(run).outcome
         return f"{left['rows']} rows, {duration(left['wall_s'])}"
