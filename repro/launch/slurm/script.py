@@ -20,7 +20,7 @@ def array_script(array: Array, site: Site, *, plan: Path, python: str, time: str
         allocation=array.allocation,
         site=site,
         name=f"repro-{array.allocation.name}",
-        log=plan.with_name(f"{plan.stem}-%a.log"),
+        log=_quoted(plan.with_name(f"{plan.stem}-%a.log")),
         time=time,
         elements=len(array.elements),
         concurrent=concurrent,
@@ -34,12 +34,16 @@ def report_script(site: Site, *, folder: Path, results: Path, python: str) -> st
         allocation=REPORT,
         site=site,
         name="repro-report",
-        log=folder / "report.log",
+        log=_quoted(folder / "report.log"),
         time=site.report_time,
         elements=0,
         concurrent=0,
         command=shlex.join([python, "-m", "repro.cli", "report", "--results", str(results)]),
     )
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _render(**content: object) -> str:
