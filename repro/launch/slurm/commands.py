@@ -13,9 +13,12 @@ from repro.launch.slurm.times import limit_s
 TIMEOUT_S = 60.0
 
 
-def at_hand(command: str = "sbatch") -> bool:
-    """Whether there is a Slurm to ask."""
-    return shutil.which(command) is not None
+def find(command: str) -> None:
+    """Look for a command of Slurm; raises UserError if it is not on PATH."""
+    if shutil.which(command) is None:
+        raise UserError(
+            f"no {command} on PATH; submit from a login node of the cluster, or look at the scripts with --dry-run"
+        )
 
 
 def call(*command: str) -> str:
@@ -24,8 +27,7 @@ def call(*command: str) -> str:
     Raises:
         UserError: it is not on PATH, or fails; with its first complaint.
     """
-    if not at_hand(command[0]):
-        raise UserError(f"no {command[0]} on PATH: Slurm is used from a login node of the cluster")
+    find(command[0])
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:

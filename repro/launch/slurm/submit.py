@@ -72,6 +72,8 @@ def submit(
             raise UserError(f"{name} must be at least 1, not {value}")
     if limit_s(time) <= the_site.signal_s:
         raise UserError(f"a time limit of {time} leaves nothing before the signal {the_site.signal_s} s before its end")
+    if not dry_run:
+        commands.find("sbatch")
     stores = Stores.of(results)
     runs = plan(wanted, list(PAPERS.values()), stores, check)
     states = submitted_states(results, must_answer=not dry_run)
