@@ -2,6 +2,11 @@
 # is done by `.venv/bin/repro`; here are only the names.
 
 SCALE ?= laptop
+LAUNCHER ?= local
+
+# What reproduce-* calls.
+COMMAND_local := reproduce
+COMMAND_slurm := submit
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -18,6 +23,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  variables of reproduce-*: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
+	@echo '  on a cluster: LAUNCHER=slurm  SITE=name or file.toml  CONTAINER=image.sif  (docs/hpc.md)'
 	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 
 setup: $(READY) ## install torch, MPI, Horovod and ReproSGD into .venv
@@ -45,9 +51,10 @@ lint: $(READY) ## check style and types
 	@$(VENV)/bin/mypy
 
 reproduce-%: $(READY) ## reproduce a group or a paper: cifar (30 minutes on 2 cores), swarmsgd, sgp, matcha, ...
-	@$(REPRO) reproduce $* $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
+	@$(REPRO) $(or $(COMMAND_$(LAUNCHER)),$(error LAUNCHER is local or slurm, not $(LAUNCHER))) $* $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
 		$(call option,--workers,$(NP)) $(call option,--cifar10-dir,$(CIFAR10_DIR)) \
-		$(call option,--jobs,$(JOBS)) $(call option,--results,$(RESULTS))
+		$(call option,--jobs,$(JOBS)) $(call option,--results,$(RESULTS)) \
+		$(call option,--site,$(SITE)) $(call option,--container,$(CONTAINER))
 
 status: $(READY) ## say which runs are done and which are not
 	@$(REPRO) status $(call option,--results,$(RESULTS))

@@ -130,6 +130,51 @@ def reproduce(
 
 
 @app.command()
+def submit(
+    names: Names,
+    scale: ScaleOption = "laptop",
+    seeds: Seeds = None,
+    workers: Workers = None,
+    change: Set = None,
+    world: World = None,
+    platform: Platform = None,
+    delays: Delays = None,
+    timeout: Timeout = None,
+    save_every: SaveEvery = None,
+    log_order: LogOrder = False,
+    cifar10_dir: Cifar10Dir = None,
+    results: Results = RESULTS,
+    site: Annotated[str, typer.Option(help="The cluster: a packaged one's name or a .toml file.")] = "generic",
+    time: Annotated[
+        str | None, typer.Option(help="Time limit of an element, e.g. 2:00:00; the site's by default.")
+    ] = None,
+    pack: Annotated[
+        int | None, typer.Option(help="The most runs of one element; by default a quarter of an hour's.")
+    ] = None,
+    concurrent: Annotated[int | None, typer.Option(help="The most elements at once; the site's by default.")] = None,
+    report: Annotated[bool, typer.Option(help="Make the report in a last job.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the scripts and what they cost, and stop.")] = False,
+) -> None:
+    """Hand the runs that are not done, and not in the queue, to Slurm."""
+    from repro.launch.slurm.submit import submit as hand_over
+
+    hand_over(
+        _wanted(names, scale, seeds, workers, change or [], world, platform, delays),
+        results,
+        site_name=site,
+        pack=pack,
+        concurrent=concurrent,
+        time=time,
+        report=report,
+        cifar10_dir=cifar10_dir,
+        timeout_s=timeout,
+        save_every_s=save_every,
+        log_order=log_order,
+        dry_run=dry_run,
+    )
+
+
+@app.command()
 def replay(
     record: Annotated[Path, typer.Argument(help="Folder of a record made with --log-order.")],
 ) -> None:
@@ -150,7 +195,7 @@ def status(
     delays: Delays = None,
     results: Results = RESULTS,
 ) -> None:
-    """Say for each cell and study which runs are done."""
+    """Say for each cell and study which runs are done; of those given to Slurm, which are queued, running or failed."""
     from repro.launch.show import status_table
 
     status_table(_wanted(names or [], scale, seeds, workers, [], world, platform, delays), results)
@@ -275,3 +320,7 @@ def main() -> None:
 def _complain(message: str) -> int:
     print(f"repro: {message}", file=sys.stderr)
     return EXIT_USER_ERROR
+
+
+if __name__ == "__main__":
+    main()

@@ -114,7 +114,18 @@ class TestInstall:
 class TestMakefile:
     def make(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         # Without what the `make test` that may have started us has set.
-        ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "SCALE", "SEEDS", "NP", "CIFAR10_DIR")
+        ours = (
+            "MAKEFLAGS",
+            "MAKELEVEL",
+            "MFLAGS",
+            "SCALE",
+            "SEEDS",
+            "NP",
+            "CIFAR10_DIR",
+            "LAUNCHER",
+            "SITE",
+            "CONTAINER",
+        )
         variables = {name: value for name, value in os.environ.items() if name not in ours}
         return subprocess.run(["make", *arguments], cwd=ROOT, env=variables, capture_output=True, text=True)
 
@@ -153,6 +164,19 @@ class TestMakefile:
             "--scale", "smoke", "--seeds", "5", "--workers", "0", "--cifar10-dir", "/a b/it's",
             "--results", "mine",
         ]  # fmt: skip
+
+    def test_reproduce_cifar_on_a_cluster_submits(self, environment: Path) -> None:
+        options = ("LAUNCHER=slurm", "SITE=here.toml", "CONTAINER=image.sif")
+        submitted = self.make(f"VENV={environment}", "reproduce-cifar", *options)
+        assert submitted.stdout.splitlines() == [
+            "submit", "cifar", "--scale", "laptop", "--site", "here.toml", "--container", "image.sif",
+        ]  # fmt: skip
+
+    def test_a_launcher_there_is_not_is_named(self, environment: Path) -> None:
+        refused = self.make(f"VENV={environment}", "reproduce-cifar", "LAUNCHER=pbs")
+        assert refused.returncode == 2
+        assert refused.stdout == ""
+        assert "LAUNCHER is local or slurm, not pbs" in refused.stderr
 
     def test_a_refusal_of_the_command_becomes_makes_exit_code(self, environment: Path) -> None:
         executable(environment / "bin" / "repro", "#!/bin/sh\nexit 2\n")

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,31 @@ def campaign(
     if dry_run or not to_do:
         return 0
 
+    variables = run_variables(wanted, to_do, cifar10_dir, timeout_s, save_every_s, log_order)
+    codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))
+    left = [planned for planned in to_do if not stores.has(planned.run)]
+    if len(left) > len(codes):
+        print(f"{len(left) - len(codes)} of {len(to_do)} runs are being made by another command", file=sys.stderr)
+    if codes:
+        print(f"{len(codes)} of {len(to_do)} runs failed; the same command makes them again", file=sys.stderr)
+    if EXIT_DEADLOCK in codes:
+        return EXIT_DEADLOCK
+    return 1 if left else 0
+
+
+def run_variables(
+    wanted: Wanted,
+    to_do: Sequence[PlannedRun],
+    cifar10_dir: Path | None,
+    timeout_s: float | None,
+    save_every_s: float | None,
+    log_order: bool,
+) -> dict[str, str]:
+    """Find and check the data of the runs; return the environment in which to make them, beside what MPI needs.
+
+    Raises:
+        UserError: data are not to be had, or damaged.
+    """
     folders = DataFolders.from_environment(cifar10=cifar10_dir)
     variables = data_variables([planned.run for planned in to_do], folders)
     if wanted.platform_file is not None:
@@ -77,15 +102,7 @@ def campaign(
         variables[SAVE_EVERY_VARIABLE] = str(save_every_s)
     if log_order:
         variables[LOG_ORDER_VARIABLE] = "1"
-    codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))
-    left = [planned for planned in to_do if not stores.has(planned.run)]
-    if len(left) > len(codes):
-        print(f"{len(left) - len(codes)} of {len(to_do)} runs are being made by another command", file=sys.stderr)
-    if codes:
-        print(f"{len(codes)} of {len(to_do)} runs failed; the same command makes them again", file=sys.stderr)
-    if EXIT_DEADLOCK in codes:
-        return EXIT_DEADLOCK
-    return 1 if left else 0
+    return variables
 
 
 def _until_terminated(work: Coroutine[Any, Any, list[int]]) -> list[int]:
@@ -136,7 +153,7 @@ async def _make(
                 codes.append(error.code)
                 row.fail(str(error))
             else:
-                row.end(_summary(run, stores))
+                row.end(summary(run, stores))
 
     numbers = {planned: number for number, planned in enumerate(to_do, 1)}
     with display(sum(planned.seconds for planned in to_do)) as shown:
@@ -173,7 +190,8 @@ def _what(run: Run | StudyRun) -> str:
     return f"{run.task:<9} n={run.workers:<3} {run.epochs:g} epochs{where}"
 
 
-def _summary(run: Run | StudyRun, stores: Stores) -> str:
+def summary(run: Run | StudyRun, stores: Stores) -> str:
+    """Return what a finished run came to, in a few words."""
     if isinstance(run, StudyRun):
         left = stores.studies.get(run).outcome
         return f"{left['rows']} rows, {duration(left['wall_s'])}"

@@ -1,10 +1,12 @@
 """Tables of what there is to run and what has been run."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from repro.launch.slurm.queue import submitted_states
+from repro.launch.slurm.submissions import FAILED, QUEUED, RUNNING
 from repro.launch.stores import Stores
 from repro.launch.wanted import Wanted, entries_of
 from repro.papers import PAPERS
@@ -41,34 +43,46 @@ def cells_table(names: Sequence[str]) -> None:
 
 
 def status_table(wanted: Wanted, results: Path) -> None:
-    """Print for each cell and study how many of the wanted runs are done, and of which seeds where only some are.
+    """Print for each cell and study how many of the wanted runs are done, and of which seeds where only some are; of
+    those submitted to Slurm also how many are queued, running or failed.
 
     Raises:
         UserError: a name means nothing.
     """
     stores = Stores.of(results)
+    submitted = submitted_states(results)
     chosen = entries_of(wanted.names, list(PAPERS.values()))
     width = max(len(_name(paper, cell)) for paper, cell in chosen)
-    done: dict[Run | StudyRun, bool] = {}  # cells may share runs
+    states: dict[Run | StudyRun, str] = {}  # cells may share runs
     for paper, cell in chosen:
         make = wanted.run_maker(paper)
         seeds: dict[int, list[Run | StudyRun]] = {}
         for run in dict.fromkeys(run for seed in range(1, wanted.seeds + 1) for run in make(cell, seed)):
             seeds.setdefault(run.seed, []).append(run)
         runs = [run for members in seeds.values() for run in members]
-        done |= {run: stores.has(run) for run in runs}
-        have = sum(done[run] for run in runs)
-        told = ", ".join(f"seed {seed} {_mark([done[run] for run in members])}" for seed, members in seeds.items())
-        note = f": {told}" if 0 < have < len(runs) else ""
-        print(f"{_name(paper, cell):<{width}}  {f'{have}/{len(runs)}':>7} done{note}")
-    print(f"{sum(done.values())} of {len(done)} runs at scale {wanted.scale} done")
+        states |= {run: DONE if stores.has(run) else submitted.get(run.folder, TO_DO) for run in runs}
+        counts = Counter(states[run] for run in runs)
+        told = ", ".join(f"seed {seed} {_mark([states[run] for run in members])}" for seed, members in seeds.items())
+        note = f": {told}" if len(counts) > 1 else ""
+        print(f"{_name(paper, cell):<{width}}  {f'{counts[DONE]}/{len(runs)}':>7} done{_others(counts)}{note}")
+    counts = Counter(states.values())
+    print(f"{counts[DONE]} of {len(states)} runs at scale {wanted.scale} done{_others(counts)}")
+
+
+DONE, TO_DO = "done", "to do"
+
+
+def _others(counts: Mapping[str, int]) -> str:
+    """Return how many runs are neither done nor to do."""
+    return "".join(f", {counts[state]} {state}" for state in (RUNNING, QUEUED, FAILED) if counts[state])
 
 
 def _name(paper: Paper, cell: Cell | Study) -> str:
     return f"{paper.key}.{cell.name}"
 
 
-def _mark(done: Sequence[bool]) -> str:
-    if all(done):
-        return "done"
-    return f"{sum(done)} of {len(done)} done" if any(done) else "to do"
+def _mark(states: Sequence[str]) -> str:
+    counts = Counter(states)
+    if len(counts) == 1:
+        return states[0]
+    return f"{counts[DONE]} of {len(states)} done{_others(counts)}"

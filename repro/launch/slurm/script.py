@@ -1,0 +1,55 @@
+"""Renders batch scripts from the template in `containers/`."""
+
+import shlex
+from pathlib import Path
+
+from repro.launch.slurm.arrays import Allocation, Array
+from repro.launch.slurm.site import Site
+from repro.runs.provenance import ROOT
+
+TEMPLATE = ROOT / "containers" / "sbatch.j2"
+
+REPORT = Allocation("report", tasks=1, cores=1, gpus=0, nodes=1, exclusive=False)
+
+
+def array_script(array: Array, site: Site, *, plan: Path, python: str, time: str, concurrent: int) -> str:
+    """Return the script of a job array whose elements make the runs in the file `plan`."""
+    # the shell is to replace the number of the element, so it is not quoted
+    command = f"{shlex.join([python, '-m', 'repro.launch.slurm.element', str(plan)])} $SLURM_ARRAY_TASK_ID"
+    return _render(
+        allocation=array.allocation,
+        site=site,
+        name=f"repro-{array.allocation.name}",
+        log=_quoted(plan.with_name(f"{plan.stem}-%a.log")),
+        time=time,
+        elements=len(array.elements),
+        concurrent=concurrent,
+        command=command,
+    )
+
+
+def report_script(site: Site, *, folder: Path, results: Path, python: str) -> str:
+    """Return the script of the job that makes the report, logged in `folder`."""
+    return _render(
+        allocation=REPORT,
+        site=site,
+        name="repro-report",
+        log=_quoted(folder / "report.log"),
+        time=site.report_time,
+        elements=0,
+        concurrent=0,
+        command=shlex.join([python, "-m", "repro.cli", "report", "--results", str(results)]),
+    )
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def _render(**content: object) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(TEMPLATE.read_text()).render(**content)

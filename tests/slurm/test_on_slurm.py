@@ -1,0 +1,229 @@
+"""Runs on a real Slurm: arrays, ranks under srun, requeueing, time limits, cancelling; and what is refused.
+
+Ranks share the machine's cores, so nothing here is timed.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from repro import cli
+from repro.launch.slurm import site
+from repro.launch.slurm.launcher import Slurm
+from repro.runs.provenance import ROOT
+from repro.runs.record import Record
+from repro.runs.store import Store
+from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster, cluster, why_not
+
+pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.timeout(300)]
+
+LIMIT_S = 240.0
+Repro = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Cluster]:
+    if reason := why_not():
+        pytest.skip(f"no Slurm: {reason}")
+    with cluster() as started:
+        yield started
+
+
+@pytest.fixture
+def repro(slurm: Cluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Repro]:
+    """Call the command in this process; returns code, output, errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output, errors = capfd.readouterr()
+        return int(ended.value.code or 0), output, errors
+
+    for name, value in variables(slurm).items():
+        monkeypatch.setenv(name, value)
+    yield call
+    subprocess.run(["scancel", "--user=root"], env=slurm.variables, timeout=60)
+    until(lambda: queue(slurm) == [], slurm)
+
+
+@pytest.fixture
+def site_file(tmp_path: Path) -> Path:
+    """The generic site with the signal 20 seconds after the start, where the limit is a minute."""
+    path = tmp_path / "here.toml"
+    path.write_text((site.FOLDER / "generic.toml").read_text() + "signal_s = 40\n")
+    return path
+
+
+def variables(slurm: Cluster) -> dict[str, str]:
+    """The environment of commands: a thread a rank, here and there, and ranks that wait leave the core to others."""
+    return slurm.variables | {"OMP_NUM_THREADS": "1", "OMPI_MCA_mpi_yield_when_idle": "1"}
+
+
+def until(holds: Callable[[], bool], slurm: Cluster) -> None:
+    end = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < end, f"{queue(slurm)}\n{slurm.logs()}"
+        time.sleep(0.2)
+
+
+def queue(slurm: Cluster) -> list[str]:
+    return slurm.call("squeue", "--noheader", "--array", "--format=%F_%K %T").split("\n")[:-1]
+
+
+def log(results: Path, name: str) -> str:
+    """All that one element has printed, over its submissions."""
+    return "".join(path.read_text() for path in sorted(results.glob(f".scratch/slurm/*/{name}.log")))
+
+
+def jobs(results: Path) -> list[str]:
+    return [path.read_text().strip() for path in sorted(results.glob(".scratch/slurm/*/*.job"))]
+
+
+def records(results: Path) -> dict[str, Record]:
+    return {record.run.folder: record for record in Store(results / "runs")}
+
+
+def two_ranks(results: Path, *names: str, seeds: int = 1) -> tuple[object, ...]:
+    return (*names, "--scale", "smoke", "--seeds", seeds, "--workers", 2, "--results", results)
+
+
+def test_make_submits_an_array_whose_records_are_those_of_this_machine_bit_for_bit(
+    slurm: Cluster, repro: Repro, tmp_path: Path
+) -> None:
+    there, here = tmp_path / "my results", tmp_path / "here"
+    program = tmp_path / "environment" / "bin" / "repro"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m repro.cli "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "environment" / ".ready").touch()
+    made = subprocess.run(
+        ["make", f"VENV={tmp_path / 'environment'}", "reproduce-demo", "LAUNCHER=slurm", "SCALE=smoke", "NP=2",
+         f"RESULTS={there}"],
+        cwd=ROOT, env=variables(slurm), capture_output=True, text=True, timeout=LIMIT_S,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert "3 runs at scale smoke: 0 done, 0 in the queue, 3 to submit" in made.stdout
+    assert queue(slurm)
+    code, again, _ = repro("submit", *two_ranks(there, "demo"))
+    assert (code, "0 done, 3 in the queue, 0 to submit") == (0, again.splitlines()[0].partition(": ")[2])
+    for name in ("largebatch", "dpsgd"):
+        assert repro("run", *two_ranks(here, f"demo.digits-{name}"))[0] == 0
+    until(lambda: queue(slurm) == [], slurm)
+
+    of_slurm, of_here = records(there), records(here)
+    assert len(of_slurm) == 3, log(there, "2-ranks-0")
+    for folder, record in of_here.items():
+        assert of_slurm[folder].outcome["params_sha256"] == record.outcome["params_sha256"]
+    (job,) = jobs(there)
+    assert {record.provenance["slurm_job"] for record in of_slurm.values()} == {job}
+    assert (there / "report" / "index.html").is_file(), log(there, "report")
+    _, told, _ = repro("status", *two_ranks(there, "demo"))
+    assert told.splitlines()[-1] == "3 of 3 runs at scale smoke done"
+
+
+def test_ranks_under_srun_see_each_other_in_mpi4py_and_in_horovod(slurm: Cluster, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from mpi4py import MPI\n"
+        "import horovod.torch as hvd\n"
+        "hvd.init(comm=MPI.COMM_WORLD)\n"
+        "print(MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size, hvd.rank(), hvd.size(), flush=True)\n"
+    )
+    launcher = Slurm(site.load("generic"))
+    script = tmp_path / "job.sh"
+    script.write_text(f"#!/bin/bash\n{' '.join(launcher.on_ranks(4, [str(program)]))}\n")
+    subprocess.run(
+        ["sbatch", "--wait", "--ntasks=4", f"--output={tmp_path}/log", script],
+        env=variables(slurm) | launcher.variables(4), check=True, capture_output=True, timeout=LIMIT_S,
+    )  # fmt: skip
+    assert sorted((tmp_path / "log").read_text().splitlines()) == [f"{rank} 4 {rank} 4" for rank in range(4)]
+
+
+def test_requeued_in_the_middle_and_cancelled_the_same_command_makes_only_what_is_missing(
+    slurm: Cluster, repro: Repro, tmp_path: Path
+) -> None:
+    wanted = two_ranks(tmp_path, "demo.digits-dpsgd", "demo.digits-swarm", seeds=2)
+    assert repro("submit", *wanted, "--no-report")[0] == 0
+    (job,) = jobs(tmp_path)
+    until(lambda: len(records(tmp_path)) == 1, slurm)
+    slurm.call("scontrol", "requeue", f"{job}_0")
+    until(lambda: "done, or being made by another command" in log(tmp_path, "2-ranks-0"), slurm)
+    until(lambda: len(records(tmp_path)) >= 2, slurm)
+    slurm.call("scancel", job)
+    until(lambda: queue(slurm) == [], slurm)
+    done = {folder: record.provenance for folder, record in records(tmp_path).items()}
+    assert 2 <= len(done) < 4, "cancelled too late to show anything"
+    _, told, _ = repro("status", *wanted)
+    assert f"{len(done)} of 4 runs at scale smoke done" == told.splitlines()[-1]
+
+    _, output, _ = repro("submit", *wanted, "--no-report")
+    assert output.startswith(f"4 runs at scale smoke: {len(done)} done, 0 in the queue, {4 - len(done)} to submit")
+    until(lambda: queue(slurm) == [], slurm)
+    after = records(tmp_path)
+    assert len(after) == 4, log(tmp_path, "2-ranks-0")
+    assert {folder: after[folder].provenance for folder in done} == done
+    assert "FAILED" not in log(tmp_path, "2-ranks-0")
+
+
+def test_a_time_limit_that_is_too_short_only_takes_longer(
+    slurm: Cluster, repro: Repro, tmp_path: Path, site_file: Path
+) -> None:
+    wanted = two_ranks(tmp_path, "demo.digits-dpsgd", seeds=10)
+    assert repro("submit", *wanted, "--site", site_file, "--time", "10", "--no-report")[0] == 0
+    (job,) = jobs(tmp_path)
+    # ten runs are packed into the ten minutes; now they get one
+    slurm.call("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    until(lambda: queue(slurm) == [], slurm)
+    told = log(tmp_path, "2-ranks-0")
+    assert len(records(tmp_path)) == 10, told
+    assert "time is nearly over: back into the queue" in told
+    assert "FAILED" not in told
+
+
+def test_a_run_that_gets_nowhere_within_the_limit_is_told_of_and_not_tried_for_ever(
+    slurm: Cluster, repro: Repro, tmp_path: Path
+) -> None:
+    name = ("demo.digits-dpsgd", "--scale", "smoke", "--seeds", 1, "--results", tmp_path)
+    assert repro("submit", *name, "--workers", 2, "--world", "simulated", "--set", "epochs=1e6", "--no-report")[0] == 0
+    (job,) = jobs(tmp_path)
+    until(lambda: "begun" in log(tmp_path, "1-core-0"), slurm)
+    slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_0")  # what the limit does
+    until(lambda: queue(slurm) == [], slurm)
+    assert "nothing was finished or saved within the time limit" in log(tmp_path, "1-core-0")
+
+
+REFUSED = {
+    "a partition there is not": ('partition = "nonsense"', (), ["unknown partition 'nonsense'", "known: main"]),
+    "a limit over the partition's": ("", ("--time", "2:00:00"), ["2:00:00", "partition main", "60 min"]),
+    "an array that is too long": ("", ("--pack", 1, "--seeds", MAX_ARRAY_SIZE + 1), ["MaxArraySize, 11", "--pack"]),
+    "a GPU there is not": (
+        "gpus_per_rank = 1\ngpus_per_node = 1\ncores_per_node = 8",
+        (),
+        ["sbatch refused: Invalid generic resource"],
+    ),
+    "a node there is not": ('sbatch = ["--constraint=quantum"]', (), ["sbatch refused", "feature"]),
+    "an MPI of the other family": ('mpi = "mpich"', (), ["MPICH family", "Open MPI"]),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_the_cluster_would_not_run_is_one_line_and_nothing_is_submitted(
+    slurm: Cluster, repro: Repro, tmp_path: Path, what: str
+) -> None:
+    lines, options, words = REFUSED[what]
+    path = tmp_path / "here.toml"
+    generic = (site.FOLDER / "generic.toml").read_text()
+    path.write_text("\n".join(line for line in generic.splitlines() if not line.startswith("mpi")) + f"\n{lines}\n")
+    wanted = ("demo.digits-dpsgd", "--scale", "smoke", "--workers", 2, "--results", tmp_path / "results")
+    code, _, errors = repro("submit", *wanted, "--site", path, *options)
+    assert code == 2
+    (line,) = errors.splitlines()
+    for word in words:
+        assert word in line
+    assert queue(slurm) == []
+    assert list(tmp_path.glob("results/.scratch/slurm/*")) == []
