@@ -46,6 +46,7 @@ Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progre
 SaveEvery = Annotated[float | None, typer.Option(help="MPI: seconds until a run's state is saved again; 600.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
 Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies at once; by default one for each core.")]
+SiteOption = Annotated[str, typer.Option("--site", help="The cluster: a packaged one's name or a .toml file.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
 RESULTS = Path("results")
 
@@ -144,7 +145,7 @@ def submit(
     log_order: LogOrder = False,
     cifar10_dir: Cifar10Dir = None,
     results: Results = RESULTS,
-    site: Annotated[str, typer.Option(help="The cluster: a packaged one's name or a .toml file.")] = "generic",
+    site: SiteOption = "generic",
     time: Annotated[
         str | None, typer.Option(help="Time limit of an element, e.g. 2:00:00; the site's by default.")
     ] = None,
@@ -231,11 +232,20 @@ def data(
 
 
 @app.command()
-def doctor() -> None:
-    """Say what works on this machine, and how to mend what does not."""
-    from repro.launch.doctor import main as examine
+def doctor(
+    launcher: Annotated[str, typer.Option(help="local (this machine) or slurm (one short job of 4 ranks).")] = "local",
+    site: SiteOption = "generic",
+) -> None:
+    """Say what works on this machine, or in a cluster's jobs, and how to mend what does not."""
+    from repro.launch.doctor import main, show
 
-    raise SystemExit(examine())
+    if launcher == "slurm":
+        from repro.launch.slurm.examine import examine
+
+        raise SystemExit(show(examine(site)))
+    if launcher != "local":
+        raise UserError(f"launcher must be local or slurm, not {launcher!r}")
+    raise SystemExit(main())
 
 
 @app.command()

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,13 +49,18 @@ def examine() -> list[Check]:
 
 
 def main() -> int:
+    """Print a line for each check of this machine; return 0 if all that is required works, else 1."""
+    return show(_outcomes())
+
+
+def show(checks: Iterable[Check]) -> int:
     """Print a line for each check as it is done; return 0 if all that is required works, else 1."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(soft_wrap=True, highlight=False)
     failed = 0
-    for check in _outcomes():
+    for check in checks:
         failed += check.required and not check.ok
         word = "ok" if check.ok else "problem" if check.required else "note"
         fix = (f"; fix: {check.fix}" if check.fix else "", "bold")

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -74,6 +75,32 @@ def check_script(script: Path) -> None:
 def submit(script: Path, *options: str) -> str:
     """Submit a script, and return the job's number; raises UserError if sbatch refuses."""
     return call("sbatch", "--parsable", *options, str(script)).strip().partition(";")[0]
+
+
+def submit_and_wait(script: Path) -> str:
+    """Submit a script, wait until its job has ended, and return the job's number; the job goes if this is interrupted.
+
+    Raises:
+        UserError: sbatch refuses.
+    """
+    find("sbatch")
+    waiting = subprocess.Popen(
+        ["sbatch", "--wait", "--parsable", str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert waiting.stdout is not None
+    job = waiting.stdout.readline().strip().partition(";")[0]
+    if job:
+        print(f"job {job} is in the queue; waiting for it", file=sys.stderr)
+    try:
+        _, errors = waiting.communicate()  # the exit code is the job's own
+    except BaseException:
+        waiting.kill()
+        if job:
+            cancel([job])
+        raise
+    if not job:
+        raise UserError(f"sbatch refused: {errors.strip()}")
+    return job
 
 
 def cancel(jobs: Iterable[str]) -> None:

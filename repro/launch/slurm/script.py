@@ -9,6 +9,8 @@ from repro.runs.provenance import ROOT
 
 TEMPLATE = ROOT / "containers" / "sbatch.j2"
 
+PROBE_TIME = "00:10:00"
+
 REPORT = Allocation("report", tasks=1, cores=1, gpus=0, nodes=1, exclusive=False)
 
 
@@ -39,6 +41,21 @@ def report_script(site: Site, *, folder: Path, results: Path, python: str) -> st
         elements=0,
         concurrent=0,
         command=shlex.join([python, "-m", "repro.cli", "report", "--results", str(results)]),
+    )
+
+
+def probe_script(site: Site, *, ranks: int, log: Path, command: str) -> str:
+    """Return the script of the doctor's job."""
+    gpus = site.gpus_per_rank
+    return _render(
+        allocation=Allocation("doctor", tasks=ranks, cores=site.cores_per_rank, gpus=gpus, nodes=None, exclusive=False),
+        site=site,
+        name="repro-doctor",
+        log=_quoted(log),
+        time=PROBE_TIME,
+        elements=0,
+        concurrent=0,
+        command=command,
     )
 
 
