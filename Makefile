@@ -39,8 +39,8 @@ doctor: $(READY) ## check MPI, Horovod, data and GPU; each line says ok, or the 
 demo: $(READY) ## the whole pipeline on handwritten digits: three methods, 4 ranks, 3 seeds, report (3 minutes)
 	@$(REPRO) reproduce demo $(call option,--results,$(RESULTS))
 
-test: $(READY) ## run the tests
-	@$(PYTHON) -m pytest
+test: $(READY) ## run the tests, in two processes: one for those that start ranks
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 bench: $(READY) ## run the benchmarks (pytest-benchmark)
 	@$(PYTHON) -m pytest -o timeout=900 tests/benchmarks --benchmark-only

@@ -162,6 +162,8 @@ def main(spec: Path, records: Path) -> None:
             print(STOPPED + str(stopped), flush=True)
     except UserError as error:
         _abort(str(error), EXIT_USER_ERROR)
+    except OSError as error:
+        _abort(f"{error.filename}: {error.strerror}" if error.filename else traceback.format_exc(), 1)
     except BaseException:
         _abort(traceback.format_exc(), 1)
 

@@ -64,6 +64,11 @@ def main(spec: Path, records: Path) -> None:
     except UserError as error:
         print(f"rank 0: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"rank 0: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
     except Deadlock as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_DEADLOCK)

@@ -63,6 +63,7 @@ async def launch(
         UserError: the ranks refused the run's options.
     """
     log = spec.with_suffix(".log")
+    log.unlink(missing_ok=True)
     spec.write_text(json.dumps(asdict(run)))
     places = str(spec), str(store.root)
     if isinstance(run, StudyRun):
@@ -81,14 +82,14 @@ async def launch(
     )
     assert process.stdout is not None
     try:
-        with log.open("w", encoding="utf-8") as copy:
-            async for content in process.stdout:
-                line = content.decode(errors="replace")
-                if progress := parse(line):
-                    on_progress(progress)
-                else:
-                    tail.append(line.rstrip())
-                    copy.write(line)
+        async for content in process.stdout:
+            line = content.decode(errors="replace")
+            if progress := parse(line):
+                on_progress(progress)
+                continue
+            tail.append(line.rstrip())
+            with suppress(OSError), log.open("a", encoding="utf-8") as copy:  # a full disk, of which the ranks tell
+                copy.write(line)
         code = await process.wait()
     except asyncio.CancelledError:
         if run.world == "mpi":
@@ -97,7 +98,7 @@ async def launch(
     finally:
         await _end(process)
     if code == 0 and store.has(run):
-        log.unlink()
+        log.unlink(missing_ok=True)
         shutil.rmtree(checkpoints(spec), ignore_errors=True)
         return
     if code == 0 and tail and tail[-1].startswith(STOPPED):

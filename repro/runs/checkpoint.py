@@ -143,11 +143,15 @@ def _write(path: Path, content: dict[str, Any]) -> str:
 
 def _write_bytes(path: Path, content: bytes | memoryview) -> None:
     draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    except OSError as error:  # a full disk is to have room for what else is written
+        draft.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _read(path: Path, sha256: str) -> dict[str, Any] | None:

@@ -1,8 +1,12 @@
 """Every algorithm has every property, in the simulated world."""
 
+import pytest
+
 from baselines import ALGORITHMS
 from tests.conformance import Conformance
 from tests.conformance.cases import CASES
+
+pytestmark = pytest.mark.one_by_one
 
 
 class TestBaselines(Conformance):
