@@ -18,7 +18,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor demo test bench lint status verdict report clean-runs
+.PHONY: help setup doctor demo test faults bench lint status verdict report clean-runs
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,9 @@ demo: $(READY) ## the whole pipeline on handwritten digits: three methods, 4 ran
 
 test: $(READY) ## run the tests, in two processes: one for those that start ranks
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+faults: $(READY) ## let every fault happen to every method (an hour), and write results/faults.csv
+	@$(PYTHON) -m tests.faults.campaign
 
 bench: $(READY) ## run the benchmarks (pytest-benchmark)
 	@$(PYTHON) -m pytest -o timeout=900 tests/benchmarks --benchmark-only

@@ -68,6 +68,10 @@ def campaign(
         return 0
 
     variables = run_variables(wanted, to_do, cifar10_dir, timeout_s, save_every_s, log_order)
+    try:
+        (results / ".scratch").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{results} cannot be written: {error.strerror}") from None
     codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))
     left = [planned for planned in to_do if not stores.has(planned.run)]
     if len(left) > len(codes):

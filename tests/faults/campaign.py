@@ -1,4 +1,4 @@
-"""`make faults`: every fault to every method on four ranks, a line each in results/faults.csv; goes on where it stopped.
+"""`make faults`: every fault to every method on four ranks, a line each in results/faults.csv; goes on where it was.
 
 Usage: python -m tests.faults.campaign [FILE.csv] [SEEDS]
 """
@@ -60,9 +60,8 @@ def main(file: Path, seeds: int) -> int:
                 line["seconds"] = round(outcome.seconds, 1)
                 table = pd.concat([table, pd.DataFrame([line])], ignore_index=True)[COLUMNS]
                 table.to_csv(file, index=False, lineterminator="\n")
-                print(
-                    f"{run.algorithm} {config}: {fault}, seed {seed}: {'; '.join(found) or 'as required'}", flush=True
-                )
+                told = "; ".join(found) or "as required"
+                print(f"{run.algorithm} {config}: {fault}, seed {seed}: {told}", flush=True)
     print(f"{len(table)} faults, {wrong} of those injected now not as required; {file}")
     return 1 if wrong else 0
 
