@@ -203,6 +203,8 @@ def summary(run: Run | StudyRun, stores: Stores) -> str:
     metric = "test_top1_percent"
     value = record.final(metric)
     quality = f"top-1 {value:.2f} %" if value == value else f"objective {record.final('train_objective'):.4g}"
+    if record.outcome["state"] == "diverged":
+        quality = f"diverged after {record.final('epoch'):.3g} epochs"
     took = duration(record.outcome["wall_s"])
     if record.run.world == "simulated":
         took += f"; {record.final('clock_s'):.4g} s of virtual time"

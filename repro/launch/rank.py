@@ -62,26 +62,29 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) ->
     report = Reporter() if comm.rank == 0 else lambda worker, clock_s: None
     if log_order:  # of a whole run, so it is not saved
         comm.start_clock()
-        points, restarts = list[Point](), 0
+        points, restarts, diverged = list[Point](), 0, False
         clock_s = train(algorithm, lambda point, _: points.append(point), report)
     else:
         saver = Saver(algorithm, comm, communicator, Checkpoints(saved, run, communicator), watch, save_every_s())
-        points, restarts = saver.points, saver.restarts
 
         def on_step(worker: Worker, clock_s: float) -> None:
             report(worker, clock_s)
             saver.after_step()
 
         try:
-            clock_s = train(algorithm, lambda point, _: points.append(point), on_step)
+            clock_s = train(algorithm, lambda point, _: saver.points.append(point), on_step)
             saver.after_last_step()
         except Stopped:
             comm.close()
             raise
+        points, restarts, diverged = saver.points, saver.restarts, saver.diverged
     order = comm.lock_order() if log_order else None
     if not worker.serves:  # a server has nothing to tell, and is at hand until the last worker closes
         with among(peers, comm, communicator) as workers_comm:
             evaluator = Evaluator(task, run.seed, workers_comm, method.the_model)
+            # where ranks diverged at different points, those that all have come to
+            common = set.intersection(*peers.allgather({point.number for point in points}))
+            points = [point for point in points if point.number in common]
             rows = evaluator.evaluate([[point] for point in points])
             sha256 = evaluator.digest(points[-1:])
         workers = peers.gather(worker_row(worker, comm, MPI.Get_processor_name(), clock_s))
@@ -99,6 +102,7 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) ->
                     sha256,
                     equal_steps=method.equal_steps,
                     restarts=restarts,
+                    diverged=diverged,
                 ),
                 epochs=rows,
                 workers=workers,

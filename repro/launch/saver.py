@@ -11,6 +11,7 @@ from mpi4py import MPI
 
 from baselines.algorithm import Algorithm
 from repro.runs.checkpoint import Checkpoints
+from repro.runs.divergence import Diverged, has_diverged
 from repro.runs.state import load_state_dict, state_dict
 from repro.runs.stopwatch import Stopwatch
 from repro.runs.train import Point
@@ -38,6 +39,7 @@ class Saver:
     Attributes:
         points: those of this rank so far, to which the run appends.
         restarts: how often the run has gone on from a saved state.
+        diverged: whether the run has ended because a loss was no number any more.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Saver:
         self._checkpoints, self._watch, self._every_s = checkpoints, watch, every_s
         self.points: list[Point] = []
         self.restarts = 0
-        self._ended = False
+        self._ended = self.diverged = False
         if (last := checkpoints.last()) is not None:
             self._go_on(*last)
         else:
@@ -67,30 +69,43 @@ class Saver:
         """Pause, if that is what all ranks have agreed on; call this after each step.
 
         Raises:
+            Diverged: a rank's loss is no number any more, and all are to end here.
             Stopped: all ranks have saved their state and are to end.
         """
         algorithm = self._algorithm
+        if has_diverged(algorithm.worker):
+            self._agreement.want(Pause.DIVERGED)
         if pause := self._agreement.after_step(None if algorithm.asynchronous else algorithm.cut()):
             self._mark()
             self._pause(pause)
+        if self.diverged:
+            raise Diverged
 
     def after_last_step(self) -> None:
-        """Return when all ranks have come to their end; until then others may pause, and so does this one.
+        """Return when all ranks have come to their end, or diverged; until then others may pause, and so does this one.
 
         Raises:
             Stopped: as above.
         """
+        if self.diverged:
+            return
         self._mark()
         self._ended = True
         with self._comm.off_the_clock():
             while pause := self._agreement.after_last_step():
                 self._pause(pause)
+                if self.diverged:
+                    return
             little = time.monotonic() - self._saved < LITTLE * self._every_s
             if not self._communicator.bcast(little):  # evaluation may be long, too
                 self._save()
             self._agreement.close()
 
     def _pause(self, pause: Pause) -> None:
+        if pause is Pause.DIVERGED:
+            self.diverged = True
+            self._agreement.close()
+            return
         with self._comm.off_the_clock():
             # where all are at their end, the run is as good as finished
             if not self._communicator.allreduce(self._ended, MPI.LAND):

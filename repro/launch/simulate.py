@@ -50,6 +50,7 @@ def execute(run: Run, store: Store) -> None:
             done.algorithms[0].worker.params.numel(),
             done.params_sha256,
             equal_steps=ALGORITHMS[run.algorithm].equal_steps,
+            diverged=done.diverged,
         ),
         epochs=done.rows,
         workers=done.workers,

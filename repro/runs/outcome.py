@@ -31,6 +31,7 @@ def outcome(
     *,
     equal_steps: bool = True,
     restarts: int = 0,
+    diverged: bool = False,
 ) -> dict[str, Any]:
     """Return the outcome of a run that has ended; gradients are summed in the time of the run's world.
 
@@ -39,9 +40,10 @@ def outcome(
         measures: what each worker's algorithm measured.
         equal_steps: see `Algorithm.equal_steps`; noted where it is not so.
         restarts: how often the run went on from a saved state; noted where it did.
+        diverged: whether it ended early, because a loss was no number any more.
     """
     return {
-        "state": "finished",
+        "state": "diverged" if diverged else "finished",
         "started_utc": watch.began.isoformat(timespec="seconds"),
         "wall_s": watch.seconds,
         "compute_s": sum(row["gradient_s"] for row in workers),

@@ -7,6 +7,7 @@ import torch
 
 from baselines import ALGORITHMS
 from baselines.algorithm import Algorithm
+from repro.runs.divergence import Divergence
 from repro.runs.evaluate import Evaluator
 from repro.runs.outcome import worker_row
 from repro.runs.spec import Run
@@ -33,12 +34,14 @@ class Simulated:
         rows: of `epochs.csv`.
         workers: rows of `workers.csv`.
         params_sha256: of all workers' models, see `Evaluator.digest`.
+        diverged: whether it ended early, because a loss was no number any more.
     """
 
     algorithms: list[Algorithm]
     rows: list[dict[str, Any]]
     workers: list[dict[str, Any]]
     params_sha256: str
+    diverged: bool
 
 
 def simulate(
@@ -71,18 +74,25 @@ def simulate(
     gradients = Gradients(task, batched=batched)
     evaluator = Evaluator(task, run.seed, SimulatedWorld(1, platform).comms[0], method.the_model)
     points = PointsOfAll(evaluator, run.workers)
+    divergence = Divergence(run.workers)
 
     def program(comm: SimulatedComm) -> tuple[Algorithm, float]:
         pace = VirtualPace(world.simulation, delays.of_worker(base_s, run.seed, comm.rank), gradients, scale)
         algorithm = method(Worker(run, task, comm.rank, pace), comm, method.Config(**dict(run.config)))
-        clock_s = train(algorithm, points.add, on_step if comm.rank == 0 else None)
+
+        def after_step(worker: Worker, clock_s: float) -> None:
+            if on_step is not None and comm.rank == 0:
+                on_step(worker, clock_s)
+            divergence.after_step(algorithm)
+
+        clock_s = train(algorithm, points.add, after_step)
         return algorithm, clock_s
 
     ended = world.run(program)[: run.workers]  # servers have nothing to tell
     algorithms = [algorithm for algorithm, _ in ended]
     rows, sha256 = points.finish()
     workers = [worker_row(a.worker, a.comm, platform.name, clock_s) for a, clock_s in ended]
-    return Simulated(algorithms, rows, workers, sha256)
+    return Simulated(algorithms, rows, workers, sha256, divergence.found)
 
 
 def workload(run: Run, task: Task, worker: Worker) -> Workload:

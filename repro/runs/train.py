@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from baselines.algorithm import Algorithm
+from repro.runs.divergence import Diverged
 from repro.worker import Worker
 
 Progress = Callable[[Worker, float], None]
-"""Called after every step with the worker and the world's clock in seconds; what it raises ends the run."""
+"""Called after every step with the worker and the world's clock in seconds; may raise Diverged to end the run."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def train(algorithm: Algorithm, on_point: OnPoint, on_step: Progress | None = No
 
     Workers are not synchronised to be measured: each copies its model when it gets to a point, as far as it knows how
     many samples all workers have drawn. Where they draw different numbers, all learn the same counts in the same order
-    (see `Algorithm.equal_steps`), and so take the same points.
+    (see `Algorithm.equal_steps`), and so take the same points. A run that has diverged takes its last where it ends.
     """
     worker, comm = algorithm.worker, algorithm.comm
     all_step = worker.size * worker.run.batch_size
@@ -59,17 +60,28 @@ def train(algorithm: Algorithm, on_point: OnPoint, on_step: Progress | None = No
             algorithm.step()
             comm.step = worker.steps
             if (reached := bisect_right(points, worker.samples)) > passed:
-                passed, clock_s = reached, comm.now()
-                with comm.off_the_clock():
-                    on_point(_point(algorithm, passed, clock_s, lr), comm.rank)
-            if on_step is not None:
+                passed = reached
+                _take(algorithm, on_point, passed, lr)
+            if on_step is None:
+                continue
+            try:
                 on_step(worker, comm.now())
+            except Diverged:
+                if passed < len(points):
+                    _take(algorithm, on_point, len(points), lr)
+                break
     return comm.now()
 
 
 def evaluation_steps(num_steps: int, evaluations: int) -> frozenset[int]:
     """Return the steps after which the model is copied: evenly spaced, the last step among them."""
     return frozenset(math.ceil(num_steps * k / evaluations) for k in range(1, evaluations + 1))
+
+
+def _take(algorithm: Algorithm, on_point: OnPoint, number: int, lr: float) -> None:
+    clock_s = algorithm.comm.now()
+    with algorithm.comm.off_the_clock():
+        on_point(_point(algorithm, number, clock_s, lr), algorithm.comm.rank)
 
 
 def _point(algorithm: Algorithm, number: int, clock_s: float, lr: float) -> Point:

@@ -19,6 +19,7 @@ class Pause(IntEnum):
 
     SAVE = 1
     STOP = 2
+    DIVERGED = 3
 
 
 class Agreement:

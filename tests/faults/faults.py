@@ -49,6 +49,7 @@ class Outcome:
         exit_code: of the run it happened to.
         message: the first line said of it; empty where the run finished.
         record: whether there was a record afterwards.
+        state: what the record says of the run's end, after the same run once more where there was none.
         left: processes that were still there.
         completed: whether the same run, once more, finished.
         restarts: how often it went on from a saved state.
@@ -63,6 +64,7 @@ class Outcome:
     exit_code: int
     message: str
     record: bool
+    state: str
     left: int
     completed: bool
     restarts: int
@@ -79,6 +81,8 @@ class Outcome:
             found.append(f"its message does not say why: {self.message!r}")
         if ends == self.record:
             found.append("it left a record" if self.record else "it left no record")
+        if self.state != ("diverged" if self.fault == "NaN" else "finished"):
+            found.append(f"its record says {self.state!r}")
         if self.left:
             found.append(f"{self.left} processes were left behind")
         if not self.completed:
@@ -143,6 +147,7 @@ def inject(run: Run, fault: str, seed: int, folder: Path, undisturbed: str | Non
         exit_code=code,
         message=message,
         record=record,
+        state=outcome.get("state", ""),
         left=left,
         completed=again == 0 and finished,
         restarts=outcome.get("restarts", 0),

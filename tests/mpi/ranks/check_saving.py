@@ -1,9 +1,11 @@
 """Every algorithm on real ranks that is saved all the time, and stopped and begun again twice, is the run it would have
 been; where its order of events is the world's, it comes to its end all the same."""
 
+import math
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +36,11 @@ EVERY_S = 15e-3
 WITH_SERVER = Case(EASGD, {"servers": 1, "period": 2}, timing="asynchronous")
 
 # what a method keeps differs between its forms; what it keeps of one form is in tests/conformance for all options
-FORMS = {(case.method, case.timing, case.config.get("overlap"), case.config.get("schedule")): case for case in CASES}
+FORMS = {
+    (case.method, case.timing, case.config.get("overlap"), case.config.get("schedule")): case
+    for case in CASES
+    if SIZE in case.sizes
+}
 
 pytestmark = pytest.mark.skipif(SIZE != 4, reason="fewer ranks save and stop in the same way, and it takes a minute")
 torch.set_num_threads(1)
@@ -85,9 +91,6 @@ class Sitting:
 def test_a_run_that_is_saved_and_stopped_is_the_run_it_would_have_been(
     case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    servers = int(case.config.get("servers", 0))
-    if SIZE - servers not in case.sizes:
-        pytest.skip(f"not for {SIZE - servers} workers")
     monkeypatch.setattr(agreement, "LOOK_S", 1e-3)
     slowness = np.random.default_rng((5, RANK))
 
@@ -114,6 +117,27 @@ def test_a_run_that_is_saved_and_stopped_is_the_run_it_would_have_been(
     WORLD.Barrier()
     if RANK == 0:
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("case", [*FORMS.values(), WITH_SERVER], ids=lambda case: case.name)
+def test_all_ranks_end_soon_after_one_diverges(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "LOOK_S", 1e-3)
+    sitting = Sitting(case, folder)
+    task = sitting.worker.task
+    compute, breaks = task.loss_and_gradient, SIZE - 1 - int(case.config.get("servers", 0))
+
+    def broken(*arguments: Any) -> float:
+        loss = compute(*arguments)
+        return math.nan if breaks == RANK and sitting.worker.steps >= 10 else loss
+
+    monkeypatch.setattr(task, "loss_and_gradient", broken)
+    assert sitting.run(None, np.random.default_rng((6, RANK)))
+    assert WORLD.allgather(sitting.saver.diverged) == [True] * SIZE
+    if breaks == RANK:
+        assert 10 < sitting.worker.steps < sitting.worker.num_steps
+        assert math.isnan(sitting.saver.points[-1].train_loss)
+    if not sitting.worker.serves:
+        assert sitting.saver.points[-1].number == sitting.worker.run.evaluations
 
 
 def _equal(a: Point, b: Point) -> bool:

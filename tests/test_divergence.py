@@ -1,0 +1,55 @@
+"""A run that diverges ends early, in all its workers, whatever they wait for; and its record is a result."""
+
+import math
+
+import pytest
+
+from repro.runs.simulate import simulate
+from repro.runs.spec import options
+from repro.tasks.quadratic import Quadratic
+from repro.worlds import platform
+from tests.conformance.case import MOMENTUM, Case
+from tests.conformance.cases import CASES
+from tests.conformance.scene import scene
+
+WORKERS, STEPS, FROM = 4, 200, 20
+FORMS = {(case.method, case.timing, case.config.get("overlap")): case for case in CASES if WORKERS in case.sizes}
+
+
+class Breaking(Quadratic):
+    """A quadratic whose loss is no number from the FROM-th gradient on, counted over all workers."""
+
+    gradients = 0
+
+    def loss_and_gradient(self, *arguments: object) -> float:
+        self.gradients += 1
+        loss = super().loss_and_gradient(*arguments)  # type: ignore[arg-type]
+        return loss if self.gradients < FROM * WORKERS else math.inf
+
+
+@pytest.mark.parametrize("case", FORMS.values(), ids=lambda case: case.name)
+def test_all_simulated_workers_end_soon_after_the_first_that_diverges(case: Case) -> None:
+    of = scene(case, WORKERS, steps=STEPS, sgd=MOMENTUM)
+    task = Breaking(num_features=30, num_samples=400, condition=2.0, noise=1.0)
+    machine = platform.load("piz-daint")
+    run = of.run.replace(task="quadratic", world="simulated", platform=machine.key, delays="lognormal:0.2")
+    run = run.replace(evaluations=8, config=options(**of.config))
+    done = simulate(run, task, machine, method=case.method, batched=False)
+    assert done.diverged
+    steps = [row["steps"] for row in done.workers]
+    total = run.num_steps(task.num_samples)
+    # at a round's end, where several steps are one: a few rounds further
+    assert FROM - 5 <= max(steps) <= FROM + 30 < total, steps
+    models = [row for row in done.rows if row["evaluated_model"] in ("mean", "centre")]
+    assert math.isinf(models[-1]["train_loss"]) or math.isnan(models[-1]["train_loss"])
+    assert [row["samples"] for row in models] == sorted(row["samples"] for row in models)
+    assert models[-1]["samples"] == sum(steps) * run.batch_size
+
+
+def test_a_finite_run_is_not_ended() -> None:
+    of = scene(CASES[0], WORKERS, steps=30, sgd=MOMENTUM)
+    machine = platform.load("piz-daint")
+    run = of.run.replace(task="quadratic", world="simulated", platform=machine.key, config=options(**of.config))
+    done = simulate(run, of.task, machine, method=CASES[0].method)
+    assert not done.diverged
+    assert {row["steps"] for row in done.workers} == {run.num_steps(of.task.num_samples)}
