@@ -2,6 +2,7 @@
 # is done by `.venv/bin/repro`; here are only the names.
 
 SCALE ?= laptop
+VARIANT ?= cpu
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -13,11 +14,13 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor demo test bench lint status verdict report clean-runs
+.PHONY: help setup doctor demo test container test-containers bench lint status verdict report clean-runs
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  variables of reproduce-*: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
+	@echo '  variable of reproduce-*, doctor: CONTAINER=image'
+	@echo '  variable of container: VARIANT=cpu|gpu|mpich|docker'
 	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 
 setup: $(READY) ## install torch, MPI, Horovod and ReproSGD into .venv
@@ -28,13 +31,19 @@ $(READY): constraints.txt pyproject.toml $(wildcard repro/launch/setup/*)
 	@touch $@
 
 doctor: $(READY) ## check MPI, Horovod, data and GPU; each line says ok, or the problem and its fix
-	@$(REPRO) doctor
+	@$(REPRO) doctor $(call option,--container,$(CONTAINER))
 
 demo: $(READY) ## the whole pipeline on handwritten digits: three methods, 4 ranks, 3 seeds, report (3 minutes)
 	@$(REPRO) reproduce demo $(call option,--results,$(RESULTS))
 
 test: $(READY) ## run the tests
 	@$(PYTHON) -m pytest
+
+container: ## build the image of this commit with Apptainer or Docker into build/containers (10 minutes)
+	@bash containers/build.sh $(VARIANT)
+
+test-containers: $(READY) ## build the image from a bare Debian and run ranks in it (10 minutes, 5 GB)
+	@REPRO_TEST_CONTAINERS=1 $(PYTHON) -m pytest -rs tests/containers
 
 bench: $(READY) ## run the benchmarks (pytest-benchmark)
 	@$(PYTHON) -m pytest -o timeout=900 tests/benchmarks --benchmark-only
@@ -47,7 +56,8 @@ lint: $(READY) ## check style and types
 reproduce-%: $(READY) ## reproduce a group or a paper: cifar (30 minutes on 2 cores), swarmsgd, sgp, matcha, ...
 	@$(REPRO) reproduce $* $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
 		$(call option,--workers,$(NP)) $(call option,--cifar10-dir,$(CIFAR10_DIR)) \
-		$(call option,--jobs,$(JOBS)) $(call option,--results,$(RESULTS))
+		$(call option,--jobs,$(JOBS)) $(call option,--container,$(CONTAINER)) \
+		$(call option,--results,$(RESULTS))
 
 status: $(READY) ## say which runs are done and which are not
 	@$(REPRO) status $(call option,--results,$(RESULTS))

@@ -13,6 +13,7 @@ from repro.errors import UserError
 from repro.launch.exits import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 if TYPE_CHECKING:
+    from repro.launch.container import Container
     from repro.launch.wanted import Wanted
 
 app = typer.Typer(
@@ -45,6 +46,12 @@ Delays = Annotated[
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
 Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies at once; by default one for each core.")]
+ContainerOption = Annotated[
+    Path | None, typer.Option("--container", help="An image (make container) to make the runs in, by Apptainer.")
+]
+BindMpi = Annotated[
+    Path | None, typer.Option("--bind-mpi", help="Folder of an MPI of this machine, to use in place of the image's.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
 RESULTS = Path("results")
 
@@ -73,6 +80,8 @@ def run(
     log_order: LogOrder = False,
     cifar10_dir: Cifar10Dir = None,
     jobs: Jobs = None,
+    container: ContainerOption = None,
+    bind_mpi: BindMpi = None,
     results: Results = RESULTS,
     dry_run: DryRun = False,
 ) -> None:
@@ -88,6 +97,7 @@ def run(
         log_order=log_order,
         jobs=jobs,
         dry_run=dry_run,
+        container=_container(container, bind_mpi),
     )
     raise SystemExit(code)
 
@@ -104,6 +114,8 @@ def reproduce(
     timeout: Timeout = None,
     cifar10_dir: Cifar10Dir = None,
     jobs: Jobs = None,
+    container: ContainerOption = None,
+    bind_mpi: BindMpi = None,
     results: Results = RESULTS,
     dry_run: DryRun = False,
 ) -> None:
@@ -111,7 +123,15 @@ def reproduce(
     from repro.launch.campaign import campaign
 
     wanted = _wanted(names, scale, seeds, workers, [], world, platform, delays)
-    code = campaign(wanted, results, cifar10_dir=cifar10_dir, timeout_s=timeout, jobs=jobs, dry_run=dry_run)
+    code = campaign(
+        wanted,
+        results,
+        cifar10_dir=cifar10_dir,
+        timeout_s=timeout,
+        jobs=jobs,
+        dry_run=dry_run,
+        container=_container(container, bind_mpi),
+    )
     if not dry_run:
         _report(results)
     raise SystemExit(code)
@@ -174,11 +194,11 @@ def data(
 
 
 @app.command()
-def doctor() -> None:
-    """Say what works on this machine, and how to mend what does not."""
+def doctor(container: ContainerOption = None, bind_mpi: BindMpi = None) -> None:
+    """Say what works on this machine, or in an image on it, and how to mend what does not."""
     from repro.launch.doctor import main as examine
 
-    raise SystemExit(examine())
+    raise SystemExit(examine(_container(container, bind_mpi)))
 
 
 @app.command()
@@ -205,6 +225,16 @@ def graph(
     from repro.launch.graph import show
 
     show(spec, workers, budget, output)
+
+
+def _container(image: Path | None, mpi_folder: Path | None) -> "Container | None":
+    from repro.launch.container import open_image
+
+    if image is None:
+        if mpi_folder is not None:
+            raise UserError("--bind-mpi needs --container: without an image, ranks use this machine's MPI anyway")
+        return None
+    return open_image(image, mpi_folder=mpi_folder)
 
 
 def _report(results: Path) -> None:

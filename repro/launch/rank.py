@@ -16,6 +16,7 @@ from mpi4py import MPI
 from baselines import ALGORITHMS
 from repro.errors import UserError
 from repro.launch.exits import EXIT_USER_ERROR
+from repro.launch.mpi_env import name_and_version
 from repro.launch.progress import Reporter
 from repro.launch.variables import LOG_ORDER_VARIABLE, TIMEOUT_VARIABLE
 from repro.runs.evaluate import Evaluator
@@ -110,7 +111,7 @@ def timeout_s() -> float:
 
 def mpi_version() -> str:
     """Return name and version of the MPI library."""
-    return MPI.Get_library_version().split(",")[0].strip("\x00 \n")
+    return name_and_version(MPI.Get_library_version())
 
 
 def main(spec: Path, records: Path) -> None:
