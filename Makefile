@@ -3,6 +3,7 @@
 
 SCALE ?= laptop
 LAUNCHER ?= local
+VARIANT ?= cpu
 
 # What reproduce-* calls.
 COMMAND_local := reproduce
@@ -18,12 +19,14 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor demo test faults bench lint status verdict report clean-runs
+.PHONY: help setup doctor demo test container test-containers faults bench lint status verdict report clean-runs
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  variables of reproduce-*: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
-	@echo '  on a cluster: LAUNCHER=slurm  SITE=name or file.toml  CONTAINER=image.sif  (docs/hpc.md)'
+	@echo '  variable of reproduce-*, doctor: CONTAINER=image'
+	@echo '  on a cluster: LAUNCHER=slurm  SITE=name or file.toml  (docs/hpc.md)'
+	@echo '  variable of container: VARIANT=cpu|gpu|mpich|docker'
 	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 
 setup: $(READY) ## install torch, MPI, Horovod and ReproSGD into .venv
@@ -34,7 +37,7 @@ $(READY): constraints.txt pyproject.toml $(wildcard repro/launch/setup/*)
 	@touch $@
 
 doctor: $(READY) ## check MPI, Horovod, data and GPU; each line says ok, or the problem and its fix
-	@$(REPRO) doctor
+	@$(REPRO) doctor $(call option,--container,$(CONTAINER))
 
 demo: $(READY) ## the whole pipeline on handwritten digits: three methods, 4 ranks, 3 seeds, report (3 minutes)
 	@$(REPRO) reproduce demo $(call option,--results,$(RESULTS))
@@ -44,6 +47,12 @@ test: $(READY) ## run the tests, in two processes: one for those that start rank
 
 faults: $(READY) ## let every fault happen to every method (an hour), and write results/faults.csv
 	@$(PYTHON) -m tests.faults.campaign
+
+container: ## build the image of this commit with Apptainer or Docker into build/containers (10 minutes)
+	@bash containers/build.sh $(VARIANT)
+
+test-containers: $(READY) ## build the image from a bare Debian and run ranks in it (10 minutes, 5 GB)
+	@REPRO_TEST_CONTAINERS=1 $(PYTHON) -m pytest -rs tests/containers
 
 bench: $(READY) ## run the benchmarks (pytest-benchmark)
 	@$(PYTHON) -m pytest -o timeout=900 tests/benchmarks --benchmark-only

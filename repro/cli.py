@@ -13,6 +13,7 @@ from repro.errors import UserError
 from repro.launch.exits import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 if TYPE_CHECKING:
+    from repro.launch.container import Container
     from repro.launch.wanted import Wanted
 
 app = typer.Typer(
@@ -47,6 +48,12 @@ SaveEvery = Annotated[float | None, typer.Option(help="MPI: seconds until a run'
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
 Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies at once; by default one for each core.")]
 SiteOption = Annotated[str, typer.Option("--site", help="The cluster: a packaged one's name or a .toml file.")]
+ContainerOption = Annotated[
+    Path | None, typer.Option("--container", help="An image (make container) to make the runs in, by Apptainer.")
+]
+BindMpi = Annotated[
+    Path | None, typer.Option("--bind-mpi", help="Folder of an MPI of this machine, to use in place of the image's.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")]
 RESULTS = Path("results")
 
@@ -76,6 +83,8 @@ def run(
     log_order: LogOrder = False,
     cifar10_dir: Cifar10Dir = None,
     jobs: Jobs = None,
+    container: ContainerOption = None,
+    bind_mpi: BindMpi = None,
     results: Results = RESULTS,
     dry_run: DryRun = False,
 ) -> None:
@@ -92,6 +101,7 @@ def run(
         log_order=log_order,
         jobs=jobs,
         dry_run=dry_run,
+        container=_container(container, bind_mpi),
     )
     raise SystemExit(code)
 
@@ -109,6 +119,8 @@ def reproduce(
     save_every: SaveEvery = None,
     cifar10_dir: Cifar10Dir = None,
     jobs: Jobs = None,
+    container: ContainerOption = None,
+    bind_mpi: BindMpi = None,
     results: Results = RESULTS,
     dry_run: DryRun = False,
 ) -> None:
@@ -124,6 +136,7 @@ def reproduce(
         save_every_s=save_every,
         jobs=jobs,
         dry_run=dry_run,
+        container=_container(container, bind_mpi),
     )
     if not dry_run:
         _report(results)
@@ -235,17 +248,20 @@ def data(
 def doctor(
     launcher: Annotated[str, typer.Option(help="local (this machine) or slurm (one short job of 4 ranks).")] = "local",
     site: SiteOption = "generic",
+    container: ContainerOption = None,
+    bind_mpi: BindMpi = None,
 ) -> None:
-    """Say what works on this machine, or in a cluster's jobs, and how to mend what does not."""
+    """Say what works on this machine, or in a cluster's jobs, or in an image there, and how to mend what does not."""
     from repro.launch.doctor import main, show
 
+    image = _container(container, bind_mpi)
     if launcher == "slurm":
         from repro.launch.slurm.examine import examine
 
-        raise SystemExit(show(examine(site)))
+        raise SystemExit(show(examine(site, image)))
     if launcher != "local":
         raise UserError(f"launcher must be local or slurm, not {launcher!r}")
-    raise SystemExit(main())
+    raise SystemExit(main(image))
 
 
 @app.command()
@@ -272,6 +288,16 @@ def graph(
     from repro.launch.graph import show
 
     show(spec, workers, budget, output)
+
+
+def _container(image: Path | None, mpi_folder: Path | None) -> "Container | None":
+    from repro.launch.container import open_image
+
+    if image is None:
+        if mpi_folder is not None:
+            raise UserError("--bind-mpi needs --container: without an image, ranks use this machine's MPI anyway")
+        return None
+    return open_image(image, mpi_folder=mpi_folder)
 
 
 def _report(results: Path) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.launch.claim import claim
+from repro.launch.container import Container, folders_to_bind
 from repro.launch.crew import at_once, make_all, total_seconds
 from repro.launch.data import data_variables
 from repro.launch.display import display, duration
 from repro.launch.exits import EXIT_DEADLOCK
 from repro.launch.launcher import Launcher, Local
-from repro.launch.mpi_env import available_cores
+from repro.launch.mpi_env import available_cores, launcher_version
 from repro.launch.plan import PlannedRun, plan
 from repro.launch.start import RunFailed, launch
 from repro.launch.stores import Stores
@@ -38,6 +39,7 @@ def campaign(
     jobs: int | None = None,
     dry_run: bool = False,
     launcher: Launcher | None = None,
+    container: Container | None = None,
 ) -> int:
     """Make the runs and studies that are wanted and not done, and return the exit code.
 
@@ -50,6 +52,7 @@ def campaign(
         log_order: MPI world: put the order of one-sided operations into the record.
         jobs: how many simulated runs and studies to make at once; by default one for each core.
         launcher: starts the runs; by default on this machine.
+        container: the image to make the runs in, on this machine.
 
     Raises:
         UserError: the names, options or data are not to be had, and nothing has been started; or a run refused.
@@ -60,6 +63,10 @@ def campaign(
     jobs = cores if jobs is None else jobs
     if jobs < 1:
         raise UserError(f"the number of jobs must be at least 1, not {jobs}")
+    if container is not None:
+        container.refuse_other_family(launcher_version())
+        results = results.absolute()
+        print(f"in {container.identity}, commit {container.commit[:9]}, {container.mpi}")
     stores = Stores.of(results)
     runs = plan(wanted, list(PAPERS.values()), stores, check)
     to_do = [planned for planned in runs if not planned.done]
@@ -72,6 +79,8 @@ def campaign(
         (results / ".scratch").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{results} cannot be written: {error.strerror}") from None
+    if container is not None:
+        launcher = Local(container.python(folders_to_bind(results, variables.values())))
     codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))
     left = [planned for planned in to_do if not stores.has(planned.run)]
     if len(left) > len(codes):

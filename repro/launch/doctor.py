@@ -1,9 +1,10 @@
-"""`repro doctor`: says what of MPI, Horovod, memory, data and GPU works here, and how to mend the rest."""
+"""`repro doctor`: what of MPI, Horovod, memory, data and GPU works, here or in an image, and how to mend the rest."""
 
 import functools
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,8 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.launch import mpi_env
+from repro.launch.container import Container
+from repro.launch.launcher import Launcher, Local
 from repro.tasks.data.folders import DataFolders
 from repro.tasks.data.sets import DATA_SETS, DataSet
 
@@ -35,6 +38,14 @@ class Check:
     required: bool = True
 
 
+@dataclass(frozen=True)
+class Patient:
+    """What is examined: the ranks that a launcher starts; `again` is how to set up what they run anew."""
+
+    launcher: Launcher
+    again: str = SET_UP_AGAIN
+
+
 class Problem(Exception):
     """Something does not work; carries what was found and the fix."""
 
@@ -43,14 +54,19 @@ class Problem(Exception):
         self.fix = fix
 
 
-def examine() -> list[Check]:
-    """Return the outcome of all checks; takes some 10 seconds, since it starts real ranks."""
-    return list(_outcomes())
+def examine(container: Container | None = None, launcher: Launcher | None = None) -> list[Check]:
+    """Return the outcome of all checks; takes some 10 seconds, since it starts real ranks.
+
+    Args:
+        container: to examine in place of what is installed here.
+        launcher: starts the ranks, in the container if there is one; by default on this machine.
+    """
+    return list(_outcomes(container, launcher))
 
 
-def main() -> int:
-    """Print a line for each check of this machine; return 0 if all that is required works, else 1."""
-    return show(_outcomes())
+def main(container: Container | None = None, launcher: Launcher | None = None) -> int:
+    """Print a line for each check of `examine` as it is done; return 0 if all that is required works, else 1."""
+    return show(_outcomes(container, launcher))
 
 
 def show(checks: Iterable[Check]) -> int:
@@ -68,19 +84,34 @@ def show(checks: Iterable[Check]) -> int:
     return 1 if failed else 0
 
 
-def _outcomes() -> Iterator[Check]:
+def _outcomes(container: Container | None, launcher: Launcher | None) -> Iterator[Check]:
+    if container is None:
+        patient = Patient(launcher or Local())
+        first: list[tuple[str, Callable[[], str], bool]] = [
+            ("Python", _python, True),
+            ("MPI library", _mpi_library, True),
+        ]
+        last: list[tuple[str, Callable[[], str], bool]] = []
+    else:
+        patient = Patient(launcher or Local(container.python([])), "make container")
+        first = [
+            ("image", functools.partial(_image, container), True),
+            ("MPI outside", functools.partial(_mpi_outside, container), True),
+            ("MPI inside", functools.partial(_mpi_inside, patient), True),
+        ]
+        last = [("ranks start with", functools.partial(_line, patient), True)]
     looks: list[tuple[str, Callable[[], str], bool]] = [
-        ("Python", _python, True),
-        ("MPI library", _mpi_library, True),
-        ("mpirun", _mpirun, True),
-        ("thread level", _thread_level, True),
-        ("oversubscription", _oversubscription, True),
-        ("Horovod", _horovod, True),
-        ("one-sided windows", _windows, True),
-        ("shared windows", _shared_windows, True),
+        *first,
+        ("mpirun", functools.partial(_mpirun, patient), True),
+        ("thread level", functools.partial(_thread_level, patient), True),
+        ("oversubscription", functools.partial(_oversubscription, patient), True),
+        ("Horovod", functools.partial(_horovod, patient), True),
+        ("one-sided windows", functools.partial(_windows, patient), True),
+        ("shared windows", functools.partial(_shared_windows, patient), True),
         ("/dev/shm", _shared_memory, True),
         *((data.title, functools.partial(_data, data), False) for data in DATA_SETS.values()),
-        ("GPU", _gpu, False),
+        ("GPU", functools.partial(_gpu, patient), False),
+        *last,
     ]
     for name, look, required in looks:
         try:
@@ -102,25 +133,51 @@ def _mpi_library() -> str:
     return version
 
 
-def _mpirun() -> str:
-    sizes = _probe("ranks")["sizes"]
+def _image(container: Container) -> str:
+    return f"{container.identity}, commit {container.commit[:9]}, {container.mpi} ({container.abi})"
+
+
+def _mpi_outside(container: Container) -> str:
+    version = mpi_env.launcher_version()
+    if why := mpi_env.refusal(version):
+        raise Problem(f"{version} must not be used: {why}", OTHER_MPI)
+    container.refuse_other_family(version)
+    return f"{version} ({mpi_env.family_of(version)})"
+
+
+def _mpi_inside(patient: Patient) -> str:
+    answer = _probe("ranks", patient)
+    version = answer["mpi"]
+    if why := mpi_env.refusal(version):
+        raise Problem(f"{version} must not be used: {why}", OTHER_MPI)
+    return f"{version}, {answer['mpi_library']}"
+
+
+def _line(patient: Patient) -> str:
+    variables = patient.launcher.variables(RANKS).items()
+    own = [f"{name}={value}" for name, value in variables if name.startswith(("OMPI_", "PRTE_", "HOROVOD_CON"))]
+    return shlex.join([*own, *patient.launcher.on_ranks(RANKS, ["-m", "repro.launch.rank", "..."])])
+
+
+def _mpirun(patient: Patient) -> str:
+    sizes = _probe("ranks", patient)["sizes"]
     if sizes != [RANKS] * RANKS:
         found = f"started {RANKS} ranks, which see sizes {sizes}"
-        raise Problem(found, f"mpirun and mpi4py belong to different MPIs: {SET_UP_AGAIN}")
+        raise Problem(found, f"mpirun and mpi4py belong to different MPIs: {patient.again}")
     return f"{mpi_env.mpirun()} started {RANKS} ranks, each sees {RANKS}"
 
 
-def _thread_level() -> str:
-    level = _probe("ranks")["thread_level"]
+def _thread_level(patient: Patient) -> str:
+    level = _probe("ranks", patient)["thread_level"]
     if level != "multiple":
         raise Problem(f"only {level}; Horovod's thread and ours call MPI at once", OTHER_MPI)
     return str(level)
 
 
-def _oversubscription() -> str:
+def _oversubscription(patient: Patient) -> str:
     cores = mpi_env.available_cores()
-    variables = mpi_env.environment(RANKS, cores)
-    version = mpi_env.library_version()
+    variables = patient.launcher.variables(RANKS)
+    version = _probe("ranks", patient)["mpi"]
     switch = mpi_env.OVERSUBSCRIBE_5 if " v5" in version else mpi_env.OVERSUBSCRIBE_4
     if not version.startswith("Open MPI"):
         how = "this MPI needs no switch"
@@ -131,27 +188,27 @@ def _oversubscription() -> str:
     return f"{how} ({cores} cores)"
 
 
-def _horovod() -> str:
-    answer = _probe("horovod")
+def _horovod(patient: Patient) -> str:
+    answer = _probe("horovod", patient)
     built_with = " and ".join(answer["built_with"])
     about = f"{answer['version']} with torch {answer['torch']}, built with {built_with}"
     if answer["controller"] != "mpi":
         raise Problem(f"{about}: its controller is not mpi", "unset HOROVOD_CONTROLLER")
     if not answer["same_ranks"]:
-        raise Problem(f"{about}: its ranks are not mpi4py's", SET_UP_AGAIN)
+        raise Problem(f"{about}: its ranks are not mpi4py's", patient.again)
     if not answer["right"]:
-        raise Problem(f"{about}: the mean over {RANKS} ranks is wrong", SET_UP_AGAIN)
+        raise Problem(f"{about}: the mean over {RANKS} ranks is wrong", patient.again)
     return f"{about}; controller mpi on mpi4py's communicator, mean over {RANKS} ranks right"
 
 
-def _windows() -> str:
-    if wrong := _probe("windows")["wrong"]:
+def _windows(patient: Patient) -> str:
+    if wrong := _probe("windows", patient)["wrong"]:
         raise Problem(f"{', '.join(wrong)} gave wrong values", OTHER_MPI)
     return f"lock, put, get, fetch-and-op and compare-and-swap between {RANKS} ranks right"
 
 
-def _shared_windows() -> str:
-    answer = _probe("shared")
+def _shared_windows(patient: Patient) -> str:
+    answer = _probe("shared", patient)
     if not answer["right"]:
         raise Problem("ranks read wrong values", OTHER_MPI)
     return f"{answer['ranks_on_node']} ranks read each other's memory"
@@ -176,35 +233,35 @@ def _data(data: DataSet) -> str:
     return f"in {folder}"
 
 
-def _gpu() -> str:
-    return ", ".join(_probe("horovod")["gpus"]) or "none that torch can use; runs take the CPU"
+def _gpu(patient: Patient) -> str:
+    return ", ".join(_probe("horovod", patient)["gpus"]) or "none that torch can use; runs take the CPU"
 
 
-def _probe(part: str) -> dict[str, Any]:
+def _probe(part: str, patient: Patient) -> dict[str, Any]:
     """Return what the ranks answered; raises Problem if they failed."""
-    answer = _answer(part)
+    answer = _answer(part, patient)
     if isinstance(answer, Problem):
         raise answer
     return answer
 
 
 @functools.cache
-def _answer(part: str) -> dict[str, Any] | Problem:
+def _answer(part: str, patient: Patient) -> dict[str, Any] | Problem:
     """Start the ranks once for each part: `python -m mpi4py` ends them all when one of them fails."""
-    ranks = mpi_env.command(RANKS, [sys.executable, "-m", "mpi4py", "-m", "repro.launch.probe", part])
-    variables = os.environ | mpi_env.environment(RANKS, mpi_env.available_cores())
+    ranks = patient.launcher.on_ranks(RANKS, ["-m", "mpi4py", "-m", "repro.launch.probe", part])
+    variables = os.environ | patient.launcher.variables(RANKS)
     pipe = subprocess.PIPE
     process = subprocess.Popen(ranks, env=variables, text=True, stdout=pipe, stderr=pipe)
     try:
         out, err = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         _end(process)
-        return Problem(f"{RANKS} ranks hung for {TIMEOUT_S:.0f} s", SET_UP_AGAIN)
+        return Problem(f"{RANKS} ranks hung for {TIMEOUT_S:.0f} s", patient.again)
     answers = [line for line in out.splitlines() if line.startswith("{")]
     if process.returncode or not answers:
         lines = [line.strip() for line in err.splitlines() if line.strip()] or ["no message"]
         reason = next((line for line in lines if "Error" in line), lines[-1])
-        return Problem(f"{RANKS} ranks failed with exit code {process.returncode}: {reason}", SET_UP_AGAIN)
+        return Problem(f"{RANKS} ranks failed with exit code {process.returncode}: {reason}", patient.again)
     answer: dict[str, Any] = json.loads(answers[-1])
     return answer
 

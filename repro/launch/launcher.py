@@ -3,6 +3,7 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import final
 
 from repro.launch.mpi_env import available_cores, command, environment
@@ -25,14 +26,21 @@ class Launcher(ABC):
 
 
 @final
+@dataclass(frozen=True)
 class Local(Launcher):
-    """This machine, by mpirun."""
+    """This machine, by mpirun.
+
+    Attributes:
+        python: the words that start Python, there or in a container.
+    """
+
+    python: tuple[str, ...] = (sys.executable,)
 
     def on_ranks(self, ranks: int, arguments: Sequence[str]) -> list[str]:
-        return command(ranks, [sys.executable, *arguments])
+        return command(ranks, [*self.python, *arguments])
 
     def alone(self, arguments: Sequence[str]) -> list[str]:
-        return [sys.executable, *arguments]
+        return [*self.python, *arguments]
 
     def variables(self, ranks: int) -> dict[str, str]:
         return environment(ranks, available_cores())

