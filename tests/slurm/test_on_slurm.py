@@ -207,6 +207,11 @@ REFUSED = {
         ["sbatch refused: Invalid generic resource"],
     ),
     "a node there is not": ('sbatch = ["--constraint=quantum"]', (), ["sbatch refused", "feature"]),
+    "a plugin there is not": (
+        'launcher = "srun --mpi=pmix_v9 -n {ranks}"',
+        (),
+        ["no --mpi=pmix_v9", "srun --mpi=list"],
+    ),
     "an MPI of the other family": ('mpi = "mpich"', (), ["MPICH family", "Open MPI"]),
 }
 
@@ -217,8 +222,8 @@ def test_what_the_cluster_would_not_run_is_one_line_and_nothing_is_submitted(
 ) -> None:
     lines, options, words = REFUSED[what]
     path = tmp_path / "here.toml"
-    generic = (site.FOLDER / "generic.toml").read_text()
-    path.write_text("\n".join(line for line in generic.splitlines() if not line.startswith("mpi")) + f"\n{lines}\n")
+    launcher = "" if lines.startswith("launcher") else 'launcher = "srun --mpi=pmix -n {ranks}"'
+    path.write_text(f'title = "here"\n{launcher}\n{lines}\n')
     wanted = ("demo.digits-dpsgd", "--scale", "smoke", "--workers", 2, "--results", tmp_path / "results")
     code, _, errors = repro("submit", *wanted, "--site", path, *options)
     assert code == 2
