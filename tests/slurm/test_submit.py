@@ -148,7 +148,7 @@ BAD = {
     "no Slurm": ((), ["no sbatch on PATH", "--dry-run"]),
     "a site there is not": (("--site", "nowhere", "--dry-run"), ["unknown site 'nowhere'", "piz-daint"]),
     "a time that is none": (("--time", "soon", "--dry-run"), ["time limit", "'soon'"]),
-    "a time that ends before the signal": (("--time", "1", "--dry-run"), ["time limit of 1", "90 s"]),
+    "a time that ends before the signal": (("--time", "1", "--dry-run"), ["time limit of 1", "150 s"]),
     "elements of no runs": (("--pack", "0", "--dry-run"), ["--pack", "0"]),
     "no elements at once": (("--concurrent", "0", "--dry-run"), ["--concurrent", "0"]),
     "an unknown scale": (("--scale", "huge", "--dry-run"), ["unknown scale 'huge'"]),

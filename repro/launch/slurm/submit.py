@@ -27,6 +27,9 @@ from repro.runs.study import StudyRun
 
 REPORT = "report.sh"
 
+EARLY_S = 60
+"""How much earlier than asked for Slurm may send a signal, as the manual of sbatch says."""
+
 RECORD_BYTES = 8_700
 """Of a record: the median of this project's own."""
 
@@ -72,8 +75,11 @@ def submit(
     for name, value in (("--pack", pack), ("--concurrent", concurrent)):
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
-    if limit_s(time) <= the_site.signal_s:
-        raise UserError(f"a time limit of {time} leaves nothing before the signal {the_site.signal_s} s before its end")
+    if limit_s(time) <= the_site.signal_s + EARLY_S:
+        raise UserError(
+            f"a time limit of {time} leaves no time before the signal, which comes up to "
+            f"{the_site.signal_s + EARLY_S} s before its end"
+        )
     if not dry_run:
         commands.find("sbatch")
     stores = Stores.of(results)
