@@ -14,6 +14,7 @@ import pytest
 from repro import cli
 from repro.launch.slurm import site
 from repro.launch.slurm.launcher import Slurm
+from repro.runs.checkpoint import checkpoints
 from repro.runs.provenance import ROOT
 from repro.runs.record import Record
 from repro.runs.store import Store
@@ -186,16 +187,23 @@ def test_a_time_limit_that_is_too_short_only_takes_longer(
     assert "FAILED" not in told
 
 
-def test_a_run_that_gets_nowhere_within_the_limit_is_told_of_and_not_tried_for_ever(
-    slurm: Cluster, repro: Repro, tmp_path: Path
-) -> None:
-    name = ("demo.digits-dpsgd", "--scale", "smoke", "--seeds", 1, "--results", tmp_path)
-    assert repro("submit", *name, "--workers", 2, "--world", "simulated", "--set", "epochs=1e6", "--no-report")[0] == 0
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_run_is_put_back_only_if_it_got_on(slurm: Cluster, repro: Repro, tmp_path: Path, saved: bool) -> None:
+    wanted = ("demo.digits-dpsgd", "--scale", "smoke", "--seeds", 1, "--workers", 2, "--results", tmp_path)
+    assert repro("submit", *wanted, "--world", "simulated", "--set", "epochs=1e6", "--no-report")[0] == 0
     (job,) = jobs(tmp_path)
     until(lambda: "begun" in log(tmp_path, "1-core-0"), slurm)
-    slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_0")  # what the limit does
-    until(lambda: queue(slurm) == [], slurm)
-    assert "nothing was finished or saved within the time limit" in log(tmp_path, "1-core-0")
+    if saved:
+        (spec,) = tmp_path.glob(".scratch/*.json")
+        checkpoints(spec).mkdir()
+        (checkpoints(spec) / "state").write_text("of some step")
+    slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_0")  # what the time limit does
+    if saved:
+        until(lambda: queue(slurm) == [f"{job}_0 PENDING"], slurm)
+        assert "back into the queue" in log(tmp_path, "1-core-0")
+    else:
+        until(lambda: queue(slurm) == [], slurm)
+        assert "nothing was finished or saved within the time limit" in log(tmp_path, "1-core-0")
 
 
 REFUSED = {
