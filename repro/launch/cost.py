@@ -57,9 +57,14 @@ DATA_SIZE = {
 
 
 class Cost:
-    """Estimates wall seconds of runs from the median speed of finished runs of the same task, options and workers."""
+    """Estimates wall seconds of runs from the median speed of finished runs of the same task, options and workers.
 
-    def __init__(self, store: Store, studies: Studies) -> None:
+    Args:
+        cores: that the ranks of a run share; by default those here.
+    """
+
+    def __init__(self, store: Store, studies: Studies, cores: float | None = None) -> None:
+        self._cores = available_cores() if cores is None else cores
         self._studies = {(table.run.name, table.run.scale): float(table.outcome["wall_s"]) for table in studies}
         speeds: dict[Kind, list[float]] = defaultdict(list)
         for record in store:
@@ -68,7 +73,7 @@ class Cost:
         self._wall_s_per_sample = {kind: median(values) for kind, values in speeds.items()}
 
     def seconds(self, run: Run | StudyRun) -> float:
-        """Return about how many wall seconds `run` takes on this machine."""
+        """Return about how many wall seconds `run` takes."""
         if isinstance(run, StudyRun):
             told = PAPERS[run.paper].study(run.study).seconds.get(run.scale, 0.0)
             return STUDY_START_S + self._studies.get((run.name, run.scale), told)
@@ -79,7 +84,7 @@ class Cost:
         one_core = samples / SAMPLES_PER_CORE_S[run.task, option(run.task, dict(run.task_config), "model")]
         if run.world == "simulated":
             return START_S + one_core + samples / run.batch_size * SIMULATED_STEP_S
-        return START_S + one_core / min(run.workers, available_cores())
+        return START_S + one_core / min(run.workers, self._cores)
 
 
 def _kind(run: Run) -> Kind:

@@ -28,15 +28,24 @@ class PlannedRun:
         return f"{self.label}{workers} seed {self.run.seed}"
 
 
-def plan(wanted: Wanted, papers: Sequence[Paper], stores: Stores, check: Callable[[Run], None]) -> list[PlannedRun]:
+def plan(
+    wanted: Wanted,
+    papers: Sequence[Paper],
+    stores: Stores,
+    check: Callable[[Run], None],
+    cores: float | None = None,
+) -> list[PlannedRun]:
     """Return the runs that are wanted, seed by seed, each run once.
 
     Seeds go outermost, so that an interrupted sitting leaves complete comparisons of fewer seeds.
 
+    Args:
+        cores: that the ranks of a run share; by default those here.
+
     Raises:
         UserError: a name means nothing, or `check` refuses a run.
     """
-    cost = Cost(stores.records, stores.studies)
+    cost = Cost(stores.records, stores.studies, cores)
     planned: dict[Run | StudyRun, PlannedRun] = {}
     makers = [(entry, wanted.run_maker(paper)) for paper, entry in entries_of(wanted.names, papers)]
     for seed in range(1, wanted.seeds + 1):

@@ -14,6 +14,7 @@ import pytest
 from repro import cli
 from repro.launch.slurm import site
 from repro.launch.slurm.launcher import Slurm
+from repro.runs.checkpoint import HEAD, checkpoints
 from repro.runs.provenance import ROOT
 from repro.runs.record import Record
 from repro.runs.store import Store
@@ -21,7 +22,7 @@ from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster, cluster, why_not
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.timeout(300)]
 
-LIMIT_S = 240.0
+LIMIT_S = 200.0
 Repro = Callable[..., tuple[int, str, str]]
 
 
@@ -49,14 +50,6 @@ def repro(slurm: Cluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     yield call
     subprocess.run(["scancel", "--user=root"], env=slurm.variables, timeout=60)
     until(lambda: queue(slurm) == [], slurm)
-
-
-@pytest.fixture
-def site_file(tmp_path: Path) -> Path:
-    """The generic site with the signal 20 seconds after the start, where the limit is a minute."""
-    path = tmp_path / "here.toml"
-    path.write_text((site.FOLDER / "generic.toml").read_text() + "signal_s = 40\n")
-    return path
 
 
 def variables(slurm: Cluster) -> dict[str, str]:
@@ -170,31 +163,47 @@ def test_requeued_in_the_middle_and_cancelled_the_same_command_makes_only_what_i
     assert "FAILED" not in log(tmp_path, "2-ranks-0")
 
 
-def test_a_time_limit_that_is_too_short_only_takes_longer(
-    slurm: Cluster, repro: Repro, tmp_path: Path, site_file: Path
-) -> None:
-    wanted = two_ranks(tmp_path, "demo.digits-dpsgd", seeds=10)
-    assert repro("submit", *wanted, "--site", site_file, "--time", "10", "--no-report")[0] == 0
-    (job,) = jobs(tmp_path)
-    # ten runs are packed into the ten minutes; now they get one
-    slurm.call("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+def test_a_time_limit_that_is_too_short_only_takes_longer(slurm: Cluster, repro: Repro, tmp_path: Path) -> None:
+    """A synchronous run ends as it does undisturbed; a rank that sleeps makes it longer there."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    epochs = ("--set", "epochs=75")
+    path = tmp_path / "here.toml"
+    path.write_text((site.FOLDER / "generic.toml").read_text() + "signal_s = 30\n")
+    slow = ("--world", "mpi", "--delays", "slow:8@0")
+    wanted = (*two_ranks(there, "demo.digits-dpsgd"), *epochs, *slow)
+    code, _, errors = repro("submit", *wanted, "--site", path, "--time", "10", "--save-every", 1, "--no-report")
+    assert code == 0, errors
+    (job,) = jobs(there)
+    until(lambda: any(there.glob(f".scratch/*/*/{HEAD}")), slurm)
+    # Slurm looks every 30 seconds whether it must send a signal before it looks again
+    slurm.call("scontrol", "update", f"JobId={job}_0", "TimeLimit=1")
+    until(lambda: "time is nearly over: back into the queue" in log(there, "2-ranks-0"), slurm)
+    slurm.call("scontrol", "update", f"JobId={job}_0", "TimeLimit=10")
+    assert repro("run", *two_ranks(here, "demo.digits-dpsgd"), *epochs)[0] == 0
     until(lambda: queue(slurm) == [], slurm)
-    told = log(tmp_path, "2-ranks-0")
-    assert len(records(tmp_path)) == 10, told
-    assert "time is nearly over: back into the queue" in told
-    assert "FAILED" not in told
+    (record,), (undisturbed,) = Store(there / "runs"), Store(here / "runs")
+    assert record.outcome["restarts"] == 1
+    assert record.outcome["params_sha256"] == undisturbed.outcome["params_sha256"]
+    assert "FAILED" not in log(there, "2-ranks-0")
 
 
-def test_a_run_that_gets_nowhere_within_the_limit_is_told_of_and_not_tried_for_ever(
-    slurm: Cluster, repro: Repro, tmp_path: Path
-) -> None:
-    name = ("demo.digits-dpsgd", "--scale", "smoke", "--seeds", 1, "--results", tmp_path)
-    assert repro("submit", *name, "--workers", 2, "--world", "simulated", "--set", "epochs=1e6", "--no-report")[0] == 0
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_run_is_put_back_only_if_it_got_on(slurm: Cluster, repro: Repro, tmp_path: Path, saved: bool) -> None:
+    wanted = ("demo.digits-dpsgd", "--scale", "smoke", "--seeds", 1, "--workers", 2, "--results", tmp_path)
+    assert repro("submit", *wanted, "--world", "simulated", "--set", "epochs=1e6", "--no-report")[0] == 0
     (job,) = jobs(tmp_path)
     until(lambda: "begun" in log(tmp_path, "1-core-0"), slurm)
-    slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_0")  # what the limit does
-    until(lambda: queue(slurm) == [], slurm)
-    assert "nothing was finished or saved within the time limit" in log(tmp_path, "1-core-0")
+    if saved:
+        (spec,) = tmp_path.glob(".scratch/*.json")
+        checkpoints(spec).mkdir()
+        (checkpoints(spec) / "state").write_text("of some step")
+    slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_0")  # what the time limit does
+    if saved:
+        until(lambda: queue(slurm) == [f"{job}_0 PENDING"], slurm)
+        assert "back into the queue" in log(tmp_path, "1-core-0")
+    else:
+        until(lambda: queue(slurm) == [], slurm)
+        assert "nothing was finished or saved within the time limit" in log(tmp_path, "1-core-0")
 
 
 REFUSED = {
@@ -207,6 +216,11 @@ REFUSED = {
         ["sbatch refused: Invalid generic resource"],
     ),
     "a node there is not": ('sbatch = ["--constraint=quantum"]', (), ["sbatch refused", "feature"]),
+    "a plugin there is not": (
+        'launcher = "srun --mpi=pmix_v9 -n {ranks}"',
+        (),
+        ["no --mpi=pmix_v9", "srun --mpi=list"],
+    ),
     "an MPI of the other family": ('mpi = "mpich"', (), ["MPICH family", "Open MPI"]),
 }
 
@@ -217,8 +231,8 @@ def test_what_the_cluster_would_not_run_is_one_line_and_nothing_is_submitted(
 ) -> None:
     lines, options, words = REFUSED[what]
     path = tmp_path / "here.toml"
-    generic = (site.FOLDER / "generic.toml").read_text()
-    path.write_text("\n".join(line for line in generic.splitlines() if not line.startswith("mpi")) + f"\n{lines}\n")
+    launcher = "" if lines.startswith("launcher") else 'launcher = "srun --mpi=pmix -n {ranks}"'
+    path.write_text(f'title = "here"\n{launcher}\n{lines}\n')
     wanted = ("demo.digits-dpsgd", "--scale", "smoke", "--workers", 2, "--results", tmp_path / "results")
     code, _, errors = repro("submit", *wanted, "--site", path, *options)
     assert code == 2

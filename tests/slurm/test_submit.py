@@ -134,6 +134,18 @@ def test_a_later_submission_says_what_has_become_of_a_run(
     assert repro(*status)[1].endswith("0 of 1 runs at scale smoke done\n")
 
 
+def test_a_run_in_the_middle_of_which_its_element_has_gone_has_failed(
+    repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = submitted(tmp_path, "7", [dpsgd(1), dpsgd(2)])
+    Note(running=dpsgd(1).folder).write(plan, 0)
+    status = ("status", "demo.digits-dpsgd", "--scale", "smoke", "--seeds", 2, "--results", tmp_path)
+    answering(monkeypatch, {})
+    assert "seed 1 failed, seed 2 to do" in repro(*status)[1]
+    answering(monkeypatch, {("7", 0): "queued"})  # put back into the queue
+    assert "0/2 done, 2 queued" in repro(*status)[1]
+
+
 def test_status_works_where_slurm_is_not(repro: Repro, tmp_path: Path) -> None:
     plan = submitted(tmp_path, "7", [dpsgd(1), dpsgd(2)])
     Note(running=dpsgd(2).folder, failed=(dpsgd(1).folder,)).write(plan, 0)
@@ -148,7 +160,7 @@ BAD = {
     "no Slurm": ((), ["no sbatch on PATH", "--dry-run"]),
     "a site there is not": (("--site", "nowhere", "--dry-run"), ["unknown site 'nowhere'", "piz-daint"]),
     "a time that is none": (("--time", "soon", "--dry-run"), ["time limit", "'soon'"]),
-    "a time that ends before the signal": (("--time", "1", "--dry-run"), ["time limit of 1", "90 s"]),
+    "a time that ends before the signal": (("--time", "1", "--dry-run"), ["time limit of 1", "150 s"]),
     "elements of no runs": (("--pack", "0", "--dry-run"), ["--pack", "0"]),
     "no elements at once": (("--concurrent", "0", "--dry-run"), ["--concurrent", "0"]),
     "an unknown scale": (("--scale", "huge", "--dry-run"), ["unknown scale 'huge'"]),

@@ -22,8 +22,8 @@ def find(command: str) -> None:
         )
 
 
-def call(*command: str) -> str:
-    """Return what a command prints.
+def call(*command: str, both: bool = False) -> str:
+    """Return what a command prints on standard output, with `both` also what it prints on standard error.
 
     Raises:
         UserError: it is not on PATH, or fails; with its first complaint.
@@ -36,7 +36,12 @@ def call(*command: str) -> str:
     if answer.returncode:
         lines = [line for line in answer.stderr.splitlines() if line.strip()] or ["no message"]
         raise UserError(f"{command[0]} refused: {lines[0].removeprefix(f'{command[0]}: ').removeprefix('error: ')}")
-    return answer.stdout
+    return answer.stdout + answer.stderr if both else answer.stdout
+
+
+def mpi_types() -> set[str]:
+    """Return what srun's option --mpi can be, as far as srun lists it in words."""
+    return set(re.findall(r"\w+", call("srun", "--mpi=list", both=True)))
 
 
 def max_array_size() -> int:

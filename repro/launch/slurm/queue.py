@@ -16,11 +16,12 @@ def submitted_states(results: Path, *, must_answer: bool = False) -> dict[str, s
     """
     if not any_submitted(results):
         return {}
+    alive: dict[tuple[str, int], str] | None
     try:
         alive = commands.elements_alive()
     except UserError as error:
         if must_answer:
             raise
         print(f"what is queued or running is not known: {error}", file=sys.stderr)
-        alive = {}
+        alive = None
     return states(results, alive)

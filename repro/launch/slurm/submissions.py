@@ -103,25 +103,26 @@ def any_submitted(results: Path) -> bool:
     return any(True for _ in _submitted(results))
 
 
-def states(results: Path, alive: Mapping[tuple[str, int], str]) -> dict[str, str]:
+def states(results: Path, alive: Mapping[tuple[str, int], str] | None) -> dict[str, str]:
     """Return what Slurm and the elements say of runs that were submitted, by folder: queued, running or failed.
 
-    Runs of elements that have gone and said nothing are left out, as if never submitted. A later submission wins.
+    A run has failed where its element says so, or has gone in the middle of it. Other runs of elements that have gone
+    are left out, as if never submitted. A later submission wins.
 
     Args:
-        alive: elements that wait or run, as `elements_alive` returns them.
+        alive: elements that wait or run, as `elements_alive` returns them; None where Slurm does not say.
     """
     found: dict[str, str] = {}
     for path, job in _submitted(results):
         for element, runs in enumerate(Plan.read(path).elements):
             note = Note.read(path, element)
-            state = alive.get((job, element))
+            state = None if alive is None else alive.get((job, element))
             for run in runs:
                 found.pop(run.folder, None)
                 if run.folder in note.failed:
                     found[run.folder] = FAILED
-                elif state == RUNNING and run.folder == note.running:
-                    found[run.folder] = RUNNING
+                elif run.folder == note.running and alive is not None:
+                    found[run.folder] = FAILED if state is None else state
                 elif state is not None:
                     found[run.folder] = QUEUED
     return found

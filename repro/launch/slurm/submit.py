@@ -1,5 +1,6 @@
 """`repro submit`: hands the runs of a command to Slurm, as job arrays and a job for the report."""
 
+import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ from repro.runs.spec import Run
 from repro.runs.study import StudyRun
 
 REPORT = "report.sh"
+
+EARLY_S = 60
+"""How much earlier than asked for Slurm may send a signal, as the manual of sbatch says."""
 
 RECORD_BYTES = 8_700
 """Of a record: the median of this project's own."""
@@ -71,12 +75,15 @@ def submit(
     for name, value in (("--pack", pack), ("--concurrent", concurrent)):
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
-    if limit_s(time) <= the_site.signal_s:
-        raise UserError(f"a time limit of {time} leaves nothing before the signal {the_site.signal_s} s before its end")
+    if limit_s(time) <= the_site.signal_s + EARLY_S:
+        raise UserError(
+            f"a time limit of {time} leaves no time before the signal, which comes up to "
+            f"{the_site.signal_s + EARLY_S} s before its end"
+        )
     if not dry_run:
         commands.find("sbatch")
     stores = Stores.of(results)
-    runs = plan(wanted, list(PAPERS.values()), stores, check)
+    runs = plan(wanted, list(PAPERS.values()), stores, check, cores=math.inf)  # each rank has its own
     states = submitted_states(results, must_answer=not dry_run)
     left = [planned for planned in runs if not planned.done]
     to_do = [p for p in left if states.get(p.run.folder, submissions.FAILED) == submissions.FAILED]
@@ -92,8 +99,9 @@ def submit(
             print(f"\n{text}", end="")
         return
     _check_limits(batch, the_site, time)
+    _check_plugin(the_site)
     if python is None and any(planned.run.world == "mpi" for planned in to_do):
-        _check_mpi(the_site)
+        _check_family(the_site)
     variables = run_variables(wanted, to_do, cifar10_dir, timeout_s, save_every_s, log_order)
     folder = submissions.new_folder(results)
     try:
@@ -165,7 +173,16 @@ def _check_limits(batch: Sequence[Array], the_site: Site, time: str) -> None:
             )
 
 
-def _check_mpi(the_site: Site) -> None:
+def _check_plugin(the_site: Site) -> None:
+    options = [word.removeprefix("--mpi=") for word in the_site.launcher.split() if word.startswith("--mpi=")]
+    if options and options[-1] not in commands.mpi_types():
+        raise UserError(
+            f"srun of this cluster has no --mpi={options[-1]}, which the site's launcher asks for; `srun --mpi=list` "
+            "says what it has"
+        )
+
+
+def _check_family(the_site: Site) -> None:
     version = mpi_env.library_version()
     family = site.FAMILIES[the_site.mpi]
     if version.startswith("Open MPI") != (the_site.mpi == "openmpi"):
