@@ -162,6 +162,8 @@ def submit(
     time: Annotated[
         str | None, typer.Option(help="Time limit of an element, e.g. 2:00:00; the site's by default.")
     ] = None,
+    container: ContainerOption = None,
+    bind_mpi: BindMpi = None,
     pack: Annotated[
         int | None, typer.Option(help="The most runs of one element; by default a quarter of an hour's.")
     ] = None,
@@ -185,6 +187,7 @@ def submit(
         save_every_s=save_every,
         log_order=log_order,
         dry_run=dry_run,
+        container=_container(container, bind_mpi, site),
     )
 
 
@@ -254,14 +257,13 @@ def doctor(
     """Say what works on this machine, or in a cluster's jobs, or in an image there, and how to mend what does not."""
     from repro.launch.doctor import main, show
 
-    image = _container(container, bind_mpi)
     if launcher == "slurm":
         from repro.launch.slurm.examine import examine
 
-        raise SystemExit(show(examine(site, image)))
+        raise SystemExit(show(examine(site, _container(container, bind_mpi, site))))
     if launcher != "local":
         raise UserError(f"launcher must be local or slurm, not {launcher!r}")
-    raise SystemExit(main(image))
+    raise SystemExit(main(_container(container, bind_mpi)))
 
 
 @app.command()
@@ -290,14 +292,17 @@ def graph(
     show(spec, workers, budget, output)
 
 
-def _container(image: Path | None, mpi_folder: Path | None) -> "Container | None":
+def _container(image: Path | None, mpi_folder: Path | None, site: str | None = None) -> "Container | None":
+    import shlex
+
     from repro.launch.container import open_image
+    from repro.launch.slurm.site import load
 
     if image is None:
         if mpi_folder is not None:
             raise UserError("--bind-mpi needs --container: without an image, ranks use this machine's MPI anyway")
         return None
-    return open_image(image, mpi_folder=mpi_folder)
+    return open_image(image, shlex.split(load(site).container) if site else None, mpi_folder)
 
 
 def _report(results: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.launch.claim import claim
-from repro.launch.container import Container, folders_to_bind
+from repro.launch.container import Container, folders_to_bind, meeting_place
 from repro.launch.crew import at_once, make_all, total_seconds
 from repro.launch.data import data_variables
 from repro.launch.display import display, duration
@@ -80,7 +80,7 @@ def campaign(
     except OSError as error:
         raise UserError(f"{results} cannot be written: {error.strerror}") from None
     if container is not None:
-        launcher = Local(container.python(folders_to_bind(results, variables.values())))
+        launcher = Local(container.python([*folders_to_bind(results, variables.values()), *meeting_place()]))
     codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))
     left = [planned for planned in to_do if not stores.has(planned.run)]
     if len(left) > len(codes):

@@ -125,9 +125,13 @@ def folders_to_bind(results: Path, variables: Iterable[str]) -> list[Path]:
         path = Path(value)
         if path.is_absolute() and path.exists():
             needed.append(path if path.is_dir() else path.parent)
-    if temporary := os.environ.get("TMPDIR"):  # where mpirun and the ranks meet
-        needed.append(Path(temporary))
     return needed
+
+
+def meeting_place() -> list[Path]:
+    """Return the folder in which mpirun and its ranks here meet, where it is not one that images see anyway."""
+    temporary = os.environ.get("TMPDIR")
+    return [Path(temporary)] if temporary else []
 
 
 def _labels(runtime: str, image: Path) -> dict[str, str]:

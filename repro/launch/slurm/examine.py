@@ -10,6 +10,7 @@ from pathlib import Path
 
 from repro.errors import UserError
 from repro.launch import mpi_env
+from repro.launch.container import Container
 from repro.launch.doctor import Check
 from repro.launch.slurm import commands, probe, site
 from repro.launch.slurm.probe import RANKS, Answer
@@ -23,18 +24,19 @@ CLOCK_S = 1.0
 """Clocks further apart than this make times of different hosts hard to compare."""
 
 
-def examine(site_name: str, python: Sequence[str] | None = None) -> Iterator[Check]:
+def examine(site_name: str, container: Container | None = None) -> Iterator[Check]:
     """Yield the outcome of each check, once the job has answered.
 
     Args:
         site_name: name or file of the cluster.
-        python: the command that runs Python on the ranks; by default the one here.
+        container: the image to start ranks in; by default they are started with the Python here.
 
     Raises:
         UserError: there is no Slurm, or it refuses the job.
     """
     the_site = site.load(site_name)
-    job, answers = _ask(the_site, python or (sys.executable,))
+    python = container.python(map(Path, the_site.binds)) if container else (sys.executable,)
+    job, answers = _ask(the_site, python)
     for answer in answers[:-1]:
         yield Check("launcher", False, f"{answer['launcher']}: {_alone(answer)}")
     answer = answers[-1]

@@ -10,6 +10,7 @@ from statistics import median
 from repro.errors import UserError
 from repro.launch import mpi_env
 from repro.launch.campaign import run_variables
+from repro.launch.container import Container, folders_to_bind
 from repro.launch.display import duration
 from repro.launch.plan import PlannedRun, plan
 from repro.launch.slurm import commands, site, submissions
@@ -48,7 +49,7 @@ def submit(
     save_every_s: float | None = None,
     log_order: bool = False,
     dry_run: bool = False,
-    python: Sequence[str] | None = None,
+    container: Container | None = None,
 ) -> None:
     """Submit the runs and studies that are wanted, not done, and not in the queue already.
 
@@ -61,7 +62,7 @@ def submit(
         time: limit of an element; by default the site's.
         report: let a job make the report when all others have ended.
         dry_run: print scripts and cost; needs no Slurm.
-        python: the command that runs Python in the jobs, where that is not the one here.
+        container: the image to make the runs in.
 
     Raises:
         UserError: names, options, data, site or Slurm's limits do not allow it, and nothing has been submitted.
@@ -100,14 +101,17 @@ def submit(
         return
     _check_limits(batch, the_site, time)
     _check_plugin(the_site)
-    if python is None and any(planned.run.world == "mpi" for planned in to_do):
-        _check_family(the_site)
+    if any(planned.run.world == "mpi" for planned in to_do):
+        _check_family(the_site, container)
     variables = run_variables(wanted, to_do, cifar10_dir, timeout_s, save_every_s, log_order)
+    python: tuple[str, ...] = (sys.executable,)
+    if container is not None:
+        python = container.python([*folders_to_bind(results, variables.values()), *map(Path, the_site.binds)])
     folder = submissions.new_folder(results)
     try:
         for array in batch:
             elements = [[planned.run for planned in element] for element in array.elements]
-            the_plan = submissions.Plan(results, the_site, variables, python or (sys.executable,), elements)
+            the_plan = submissions.Plan(results, the_site, variables, python, elements)
             the_plan.write(folder / f"{array.allocation.name}.json")
         jobs = _submit(_scripts(batch, the_site, folder, results, time, concurrent, report))
     except BaseException:
@@ -182,13 +186,14 @@ def _check_plugin(the_site: Site) -> None:
         )
 
 
-def _check_family(the_site: Site) -> None:
-    version = mpi_env.library_version()
+def _check_family(the_site: Site, container: Container | None) -> None:
+    who = f"{container.image.name} has" if container else "mpi4py here uses"
+    version = container.mpi if container else mpi_env.library_version()
     family = site.FAMILIES[the_site.mpi]
     if version.startswith("Open MPI") != (the_site.mpi == "openmpi"):
         raise UserError(
-            f"the site's launcher starts ranks of the {family} family, but mpi4py here uses {version}: every rank "
-            "would be alone; take a container or a Python with an MPI of that family"
+            f"the site's launcher starts ranks of the {family} family, but {who} {version}: every rank would be "
+            "alone; take an image or a Python with an MPI of that family"
         )
 
 
