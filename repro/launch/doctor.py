@@ -13,7 +13,7 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.launch import mpi_env
-from repro.launch.container import Container
+from repro.launch.container import Container, meeting_place
 from repro.launch.launcher import Launcher, Local
 from repro.tasks.data.folders import DataFolders
 from repro.tasks.data.sets import DATA_SETS, DataSet
@@ -93,7 +93,7 @@ def _outcomes(container: Container | None, launcher: Launcher | None) -> Iterato
         ]
         last: list[tuple[str, Callable[[], str], bool]] = []
     else:
-        patient = Patient(launcher or Local(container.python([])), "make container")
+        patient = Patient(launcher or Local(container.python(meeting_place())), "make container")
         first = [
             ("image", functools.partial(_image, container), True),
             ("MPI outside", functools.partial(_mpi_outside, container), True),
