@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ import pytest
 from repro.cli import main
 from repro.errors import UserError
 from repro.launch import campaign, container, doctor, mpi_env
-from repro.launch.container import Container, folders_to_bind, open_image
+from repro.launch.container import Container, folders_to_bind, meeting_place, open_image
 from repro.launch.launcher import Local
+from repro.launch.slurm import site
+from repro.launch.slurm.launcher import Slurm
+from repro.launch.slurm.submit import _check_family
 from repro.runs.provenance import code_and_machine
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,9 +136,23 @@ class TestCommandLines:
         data.mkdir()
         platform.touch()
         monkeypatch.setenv("TMPDIR", str(temporary))
-        assert folders_to_bind(results, [str(data), str(platform), "300.0", "1"]) == [
-            results, data, tmp_path, temporary
+        assert folders_to_bind(results, [str(data), str(platform), "300.0", "1"]) == [results, data, tmp_path]
+        assert meeting_place() == [temporary]
+
+    def test_ranks_are_started_by_a_cluster_s_launcher(self) -> None:
+        launcher = Slurm(site.load("generic"), image().python([Path("/results"), Path("/scratch")]))
+        assert launcher.on_ranks(4, ["-m", "repro.launch.rank", "spec", "results"]) == [
+            "srun", "--mpi=pmix", "--kill-on-bad-exit=1", "-n", "4",
+            "apptainer", "exec", "--bind", "/results", "--bind", "/scratch",
+            "--env", "REPRO_CONTAINER=cpu.sif sha256:ab12", "/images/cpu.sif", "/opt/reprosgd/.venv/bin/python", "-I",
+            "-m", "repro.launch.rank", "spec", "results",
         ]  # fmt: skip
+
+    def test_a_cluster_of_another_family_is_refused(self) -> None:
+        mpich = replace(site.load("generic"), mpi="mpich")
+        with pytest.raises(UserError, match=r"of the MPICH family, but cpu.sif has Open MPI 5.0.11: every rank would"):
+            _check_family(mpich, image())
+        _check_family(site.load("generic"), image())
 
 
 def built_by(variant: str, **variables: str) -> list[str]:
