@@ -43,7 +43,7 @@ def test_failing_ranks_are_a_problem_with_their_error_and_a_fix(
 
 
 def test_ranks_that_each_think_they_are_alone_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = """case "$*" in *ranks) echo '{"sizes": [1], "thread_level": "single"}' ;; *) exit 1 ;; esac"""
+    answer = """case "$*" in *ranks) echo '{"sizes": [1], "thread_level": "single", "mpi": "Open MPI v5.0.11"}' ;; *) exit 1 ;; esac"""
     broken_mpirun(tmp_path, monkeypatch, answer)
     checks = {check.name: check for check in doctor.examine()}
     assert "sizes [1]" in checks["mpirun"].found
