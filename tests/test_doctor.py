@@ -43,7 +43,8 @@ def test_failing_ranks_are_a_problem_with_their_error_and_a_fix(
 
 
 def test_ranks_that_each_think_they_are_alone_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = """case "$*" in *ranks) echo '{"sizes": [1], "thread_level": "single"}' ;; *) exit 1 ;; esac"""
+    ranks = '{"sizes": [1], "thread_level": "single", "mpi": "Open MPI v5.0.11"}'
+    answer = f"""case "$*" in *ranks) echo '{ranks}' ;; *) exit 1 ;; esac"""
     broken_mpirun(tmp_path, monkeypatch, answer)
     checks = {check.name: check for check in doctor.examine()}
     assert "sizes [1]" in checks["mpirun"].found
@@ -67,7 +68,7 @@ def test_each_data_set_has_a_line_with_where_it_is_or_how_to_get_it(
         monkeypatch.delenv(data.variable, raising=False)
     monkeypatch.setenv("IMAGENET_DIR", str(tmp_path / "images"))
     monkeypatch.setenv("CIFAR100_DIR", str(tmp_path))
-    monkeypatch.setattr(doctor, "_answer", lambda _: doctor.Problem("no ranks in this test", ""))
+    monkeypatch.setattr(doctor, "_answer", lambda *_: doctor.Problem("no ranks in this test", ""))
     checks = {check.name: check for check in doctor.examine()}
     assert checks["ImageNet"].found == f"in {tmp_path / 'images'}"
     assert f"CIFAR100_DIR={tmp_path} holds neither" in checks["CIFAR-100"].found
@@ -79,5 +80,5 @@ def test_each_data_set_has_a_line_with_where_it_is_or_how_to_get_it(
 @pytest.mark.parametrize("required", [True, False])
 def test_only_what_is_required_makes_the_exit_code(required: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     checks = [doctor.Check("a", True, "fine"), doctor.Check("b", False, "broken", "mend it", required)]
-    monkeypatch.setattr(doctor, "_outcomes", lambda: iter(checks))
+    monkeypatch.setattr(doctor, "_outcomes", lambda *_: iter(checks))
     assert doctor.main() == (1 if required else 0)
