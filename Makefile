@@ -63,9 +63,9 @@ lint: $(READY) ## check style and types
 	@$(VENV)/bin/mypy
 
 reproduce-%: $(READY) ## reproduce a group or a paper: cifar (30 minutes on 2 cores), swarmsgd, sgp, matcha, ...
-	@$(REPRO) $(or $(COMMAND_$(LAUNCHER)),$(error LAUNCHER is local or slurm, not $(LAUNCHER))) $* $(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) \
-		$(call option,--workers,$(NP)) $(call option,--cifar10-dir,$(CIFAR10_DIR)) \
-		$(call option,--jobs,$(JOBS)) $(call option,--results,$(RESULTS)) \
+	@$(REPRO) $(or $(COMMAND_$(LAUNCHER)),$(error LAUNCHER is local or slurm, not $(LAUNCHER))) $* \
+		$(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) $(call option,--workers,$(NP)) \
+		$(call option,--cifar10-dir,$(CIFAR10_DIR)) $(call option,--jobs,$(JOBS)) $(call option,--results,$(RESULTS)) \
 		$(call option,--site,$(SITE)) $(call option,--container,$(CONTAINER))
 
 status: $(READY) ## say which runs are done and which are not

@@ -136,7 +136,8 @@ def why_not() -> str:
     return f"no namespaces: {namespaces.stderr.strip()}" if namespaces.returncode else ""
 
 
-NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+# Whoever starts it may be killed: then unshare is too, and with it the first process of the namespace, and so all.
+NAMESPACE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 @contextmanager

@@ -137,6 +137,17 @@ def test_ranks_under_srun_see_each_other_in_mpi4py_and_in_horovod(slurm: Cluster
     assert sorted((tmp_path / "log").read_text().splitlines()) == [f"{rank} 4 {rank} 4" for rank in range(4)]
 
 
+def test_ranks_that_do_not_see_each_other_are_told_of(slurm: Cluster, repro: Repro, tmp_path: Path) -> None:
+    """srun that does not speak to MPI starts jobs of size 1; nothing is trained then."""
+    path = tmp_path / "here.toml"
+    path.write_text('title = "here"\nlauncher = "srun --mpi=none -n {ranks}"\n')
+    wanted = two_ranks(tmp_path, "demo.digits-dpsgd")
+    assert repro("submit", *wanted, "--site", path, "--no-report")[0] == 0
+    until(lambda: queue(slurm) == [], slurm)
+    assert "FAILED: the run is for 2 ranks, but MPI started 1" in log(tmp_path, "2-ranks-0")
+    assert repro("status", *wanted)[1].endswith("0 of 1 runs at scale smoke done, 1 failed\n")
+
+
 def test_requeued_in_the_middle_and_cancelled_the_same_command_makes_only_what_is_missing(
     slurm: Cluster, repro: Repro, tmp_path: Path
 ) -> None:
