@@ -74,4 +74,5 @@ def test_a_comparable_value_of_a_cell_is_for_as_many_workers_as_the_cell_runs() 
         paper = PAPERS.get(value.paper)
         for cell in paper.cells if paper else ():
             if cell.name == value.cell and value.metric in MARGINS:
-                assert cell.recipe("paper", 1, None).workers == value.workers
+                # where the paper does not say how many there were, the cell's number is ours
+                assert value.workers in (None, cell.recipe("paper", 1, None).workers)
