@@ -49,6 +49,6 @@ def test_the_report_shows_its_values_cells_and_claims(results: Path) -> None:
 
 
 @pytest.mark.usefixtures("known")
-def test_it_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    cells_table(["newcomer"])
+def test_it_is_listed(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells_table(["newcomer"], results)
     assert "newcomer.every-4" in capsys.readouterr().out
