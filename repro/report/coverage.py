@@ -1,4 +1,4 @@
-"""How much of what the papers say is covered: printed values, those a cell runs, those run, those judged; and claims."""
+"""How much of what the papers say is covered: printed values, those a cell runs, those run and judged; and claims."""
 
 import csv
 import re
