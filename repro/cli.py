@@ -61,11 +61,12 @@ RESULTS = Path("results")
 @app.command("list")
 def list_cells(
     names: Annotated[list[str] | None, typer.Argument(help="As for run; by default all papers.")] = None,
+    results: Results = RESULTS,
 ) -> None:
-    """List the papers with their cells and studies, group by group; a group's name runs all of its."""
+    """List the papers with their cells and studies, group by group, whose names run all of theirs; and the coverage."""
     from repro.launch.show import cells_table
 
-    cells_table(names or [])
+    cells_table(names or [], results)
 
 
 @app.command()

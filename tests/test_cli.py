@@ -103,8 +103,9 @@ def test_list_shows_what_a_name_means_with_its_group_and_the_number_of_printed_v
     cell = next(line.split() for line in lines if "swarmsgd.table1-cifar10-lbsgd " in line)
     assert cell[1] == str(printed.count("table1-cifar10-lbsgd"))
     assert "swarmsgd.scaling-sgp" not in output
-    assert lines[-3].startswith("demo: Demo (3 cells")
-    assert lines[-1].split()[:2] == ["demo.digits-swarm", "SwarmSGD,"]
+    demo = next(number for number, line in enumerate(lines) if line.startswith("demo: Demo (3 cells"))
+    assert lines[demo + 2].split()[:2] == ["demo.digits-swarm", "SwarmSGD,"]
+    assert lines[demo + 3] == ""
 
 
 def test_status_tells_done_from_to_do(repro: Repro, tmp_path: Path) -> None:

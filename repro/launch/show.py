@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repro.launch.slurm.queue import submitted_states
 from repro.launch.slurm.submissions import FAILED, QUEUED, RUNNING
@@ -14,10 +16,16 @@ from repro.papers.paper import Cell, Paper, Study
 from repro.runs.spec import Run
 from repro.runs.study import StudyRun
 
+if TYPE_CHECKING:
+    from repro.report.published import Published
 
-def cells_table(names: Sequence[str]) -> None:
+
+COVERAGE_HEADINGS = ("", "published values", "with a cell", "run", "with a verdict", "claims", "with a verdict")
+
+
+def cells_table(names: Sequence[str], results: Path) -> None:
     """Print the cells and studies that `names` mean, all for none: a table for each paper, in its groups, with the
-    number of published values of each cell.
+    number of published values of each cell; then how much of these papers is covered by what lies in `results`.
 
     Raises:
         UserError: a name means nothing.
@@ -40,6 +48,20 @@ def cells_table(names: Sequence[str]) -> None:
             print(f"  {group:<{width + 2}}  published")
             for _, cell in cells:
                 print(f"    {_name(paper, cell):<{width}}  {values[key, cell.name] or '':>9}  {cell.title}")
+    _print_coverage([PAPERS[key] for key in dict.fromkeys(paper.key for paper, _ in chosen)], published, results)
+
+
+def _print_coverage(papers: Sequence[Paper], published: "Sequence[Published]", results: Path) -> None:
+    from tabulate import tabulate
+
+    from repro.report.coverage import Coverage, coverage
+
+    found = coverage(papers, published, results)
+    rows = [(key, *astuple(own)) for key, own in found.items()]
+    if len(found) > 1:
+        rows.append(("all", *astuple(sum(found.values(), Coverage()))))
+    print(f"\ncoverage, by {results}:")
+    print(tabulate(rows, COVERAGE_HEADINGS))
 
 
 def status_table(wanted: Wanted, results: Path) -> None:

@@ -1,6 +1,6 @@
 """The papers, one a file: their cells and their claims."""
 
-from repro.papers import adpsgd, demo, dpsgd, easgd, lupa, matcha, memsgd, nonblocking, qsgd, sgp, swarmsgd
+from repro.papers import adpsgd, demo, dpsgd, easgd, goyal, lupa, matcha, memsgd, nonblocking, qsgd, sgp, swarmsgd
 from repro.papers.paper import Paper
 
 PAPERS: dict[str, Paper] = {
@@ -14,6 +14,7 @@ PAPERS: dict[str, Paper] = {
         easgd.PAPER,
         lupa.PAPER,
         nonblocking.PAPER,
+        goyal.PAPER,
         qsgd.PAPER,
         memsgd.PAPER,
         demo.PAPER,

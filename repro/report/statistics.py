@@ -2,7 +2,8 @@
 
 All intervals are two-sided 90 % Student t. An interval inside a region is then two one-sided tests at 5 %
 (TOST): where the truth lies on the region's edge, `reproduced` is said in at most 5 % of repetitions. Every
-look uses all the seeds there are; nothing is corrected for looking again with more seeds, or for many claims.
+look uses all the seeds there are; nothing is corrected for looking again with more seeds, or for many claims. What
+that costs, and the power, is in `repro/report/power.py`.
 
 A claim reads as the sentence it tests: `at_least(difference(swarm, largebatch), -0.5, "points")`.
 """
