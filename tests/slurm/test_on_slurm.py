@@ -219,6 +219,7 @@ def test_a_run_is_put_back_only_if_it_got_on(slurm: Cluster, repro: Repro, tmp_p
 
 REFUSED = {
     "a partition there is not": ('partition = "nonsense"', (), ["unknown partition 'nonsense'", "known: main"]),
+    "one of two partitions": ('partition = "main,nonsense"', (), ["unknown partition 'nonsense'", "known: main"]),
     "a limit over the partition's": ("", ("--time", "2:00:00"), ["2:00:00", "partition main", "60 min"]),
     "an array that is too long": ("", ("--pack", 1, "--seeds", MAX_ARRAY_SIZE + 1), ["MaxArraySize, 11", "--pack"]),
     "a GPU there is not": (

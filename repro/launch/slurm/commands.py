@@ -52,24 +52,30 @@ def max_array_size() -> int:
     return int(found[1])
 
 
-def partition_limit_s(name: str | None) -> tuple[str, float]:
-    """Return name and time limit, in seconds, of a partition; of the default one for None.
+def partition_limit_s(names: str | None) -> tuple[str, float]:
+    """Return name and time limit, in seconds, of a partition; of the default one for None, of the longest of several.
+
+    Args:
+        names: as sbatch takes them, with commas between several.
 
     Raises:
-        UserError: there is none of this name, or no default.
+        UserError: there is none of such a name, or no default.
     """
-    partitions = [
-        dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
-        for line in call("scontrol", "show", "partition", "--oneliner").splitlines()
-        if line.startswith("PartitionName=")
-    ]
-    for fields in partitions:
-        if fields["PartitionName"] == name or (name is None and fields["Default"] == "YES"):
-            return fields["PartitionName"], limit_s(fields["MaxTime"])
-    known = ", ".join(fields["PartitionName"] for fields in partitions)
-    if name is None:
+    limits, default = {}, None
+    for line in call("scontrol", "show", "partition", "--oneliner").splitlines():
+        fields = dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
+        if "PartitionName" in fields:
+            limits[fields["PartitionName"]] = limit_s(fields["MaxTime"])
+            default = fields["PartitionName"] if fields["Default"] == "YES" else default
+    known = ", ".join(limits)
+    if names is None and default is None:
         raise UserError(f"the cluster has no default partition; name one of {known} in the site file")
-    raise UserError(f"unknown partition {name!r}; known: {known}")
+    wanted = [str(default)] if names is None else names.split(",")
+    for name in wanted:
+        if name not in limits:
+            raise UserError(f"unknown partition {name!r}; known: {known}")
+    longest = max(wanted, key=limits.__getitem__)
+    return longest, limits[longest]
 
 
 def check_script(script: Path) -> None:
