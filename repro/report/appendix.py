@@ -171,4 +171,4 @@ def _words(value: object) -> str:
 
 def figure_names(results: Path) -> list[str]:
     """Return the names of the figures in `results`, without suffix."""
-    return sorted(path.stem for path in (results / "figures").glob("*.png"))
+    return sorted(path.stem for path in (results / "figures").glob("*.csv"))
