@@ -19,7 +19,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor demo test container test-containers faults bench lint status verdict report clean-runs
+.PHONY: help setup doctor demo test container test-containers faults bench lint status verdict report evidence clean-runs
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,9 @@ verdict: $(READY) ## compare the records with the published numbers and claims
 
 report: $(READY) ## draw tables and figures and write results/report/index.html
 	@$(REPRO) report $(call option,--results,$(RESULTS))
+
+evidence: $(READY) ## bundle records, figures, verdicts and environment for artifact evaluation: evidence.zip
+	@$(REPRO) evidence $(call option,--results,$(RESULTS))
 
 clean-runs: ## remove what interrupted runs left behind; let running ones end first
 	rm -rf $(or $(RESULTS),results)/.scratch $(or $(RESULTS),results)/runs/.unfinished-* \

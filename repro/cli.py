@@ -235,6 +235,18 @@ def report(results: Results = RESULTS) -> None:
 
 
 @app.command()
+def evidence(
+    output: Annotated[Path, typer.Option(help="Zip file to write.")] = Path("evidence.zip"),
+    results: Results = RESULTS,
+) -> None:
+    """Bundle records, figures, verdicts and environment for artifact evaluation, with its appendix filled in."""
+    from repro.papers import PAPERS
+    from repro.report.evidence import bundle
+
+    print(f"evidence: {bundle(results, PAPERS, output)}")
+
+
+@app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(help="Data sets, e.g. cifar10 or imagenet.")] = None,
     cifar10_dir: Cifar10Dir = None,

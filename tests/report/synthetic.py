@@ -127,7 +127,7 @@ def add(results: Path, run: Run, top1: float, *, samples: int = N, loss: float =
     return Store(results / "runs").add(
         run,
         provenance=PROVENANCE | provenance,
-        outcome={"wall_s": 12.5, "num_params": 1000},
+        outcome={"wall_s": 12.5, "num_params": 1000, "started_utc": "2026-01-02T03:04:05+00:00"},
         epochs=epoch_rows(run, top1, samples=samples, loss=loss),
         workers=worker_rows(run, samples=samples),
     )

@@ -22,10 +22,12 @@ sys.meta_path.insert(0, Absent())
 PROGRAM = f"""{ABSENT}
 from pathlib import Path
 from repro.papers import PAPERS
+from repro.report.evidence import bundle
 from repro.report.html import build
 from repro.report.verdicts import print_verdicts, write_verdicts
 build(Path(sys.argv[1]), PAPERS)
 print_verdicts(write_verdicts(Path(sys.argv[1]), PAPERS))
+bundle(Path(sys.argv[1]), PAPERS, Path(sys.argv[1]) / "evidence.zip")
 """
 
 
@@ -38,6 +40,7 @@ def test_the_report_needs_neither_torch_nor_mpi(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "not attempted" in done.stdout
     assert (tmp_path / "report" / "index.html").is_file()
+    assert (tmp_path / "evidence.zip").is_file()
 
 
 def test_statistics_and_papers_are_cheap_to_import() -> None:
