@@ -13,6 +13,8 @@ from repro.errors import UserError
 from repro.launch.exits import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from repro.launch.wanted import Wanted
 
 app = typer.Typer(
@@ -113,7 +115,9 @@ def reproduce(
     wanted = _wanted(names, scale, seeds, workers, [], world, platform, delays)
     code = campaign(wanted, results, cifar10_dir=cifar10_dir, timeout_s=timeout, jobs=jobs, dry_run=dry_run)
     if not dry_run:
-        _report(results)
+        from repro.report.canvas import FORMATS
+
+        _report(results, FORMATS)
     raise SystemExit(code)
 
 
@@ -155,8 +159,31 @@ def verdict(results: Results = RESULTS) -> None:
 
 @app.command()
 def report(results: Results = RESULTS) -> None:
-    """Make verdicts, tables, figures and the HTML report from the records there are."""
-    _report(results)
+    """Make verdicts, tables and the HTML report from the records there are; figures as SVG where they changed."""
+    _report(results, ["svg"])
+
+
+@app.command()
+def tables(results: Results = RESULTS) -> None:
+    """Write the tables of results as CSV, Markdown and LaTeX."""
+    from repro.papers import PAPERS
+    from repro.report.library import read_library
+    from repro.report.tables import write_tables
+
+    written = write_tables(results, PAPERS, read_library(results))
+    print(f"tables of {len(written)} groups: {results / 'tables'}")
+
+
+@app.command()
+def figures(results: Results = RESULTS) -> None:
+    """Draw the figures that are new or have changed as PNG, SVG and PDF, each with its CSV."""
+    from repro.papers import PAPERS
+    from repro.report.canvas import FORMATS
+    from repro.report.html import draw
+    from repro.report.library import read_library
+
+    drawn = draw(results, PAPERS, read_library(results), FORMATS)
+    print(f"{len(drawn)} figures: {results / 'figures'}")
 
 
 @app.command()
@@ -207,12 +234,12 @@ def graph(
     show(spec, workers, budget, output)
 
 
-def _report(results: Path) -> None:
+def _report(results: Path, formats: "Sequence[str]") -> None:
     from repro.papers import PAPERS
     from repro.report.html import build
     from repro.report.verdicts import print_verdicts
 
-    built = build(results, PAPERS)
+    built = build(results, PAPERS, formats)
     print_verdicts(built.verdicts)
     print(f"report: {built.page}")
 

@@ -71,7 +71,9 @@ def check(records: Iterable[Record]) -> Checked:
     reasons |= _odd_sizes({key: readable[key] for key in sizes}, sizes)
     problems += [Problem(named[key].run.folder, reason) for key, reason in reasons.items()]
     good = {key: record for key, record in named.items() if key not in reasons}
-    return Checked(good, frames.only(set(good)), tuple(sorted(problems, key=lambda problem: problem.folder)))
+    frames = frames.only(set(good))
+    good = {key: frames.give(record) for key, record in good.items()}
+    return Checked(good, frames, tuple(sorted(problems, key=lambda problem: problem.folder)))
 
 
 def _other_name(record: Record) -> str:

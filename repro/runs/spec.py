@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from types import NoneType
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -130,7 +131,7 @@ class Run:
         """Ranks of the run: its workers, and behind them the servers its algorithm's option `servers` asks for."""
         return self.workers + int(dict(self.config).get("servers", 0))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Twelve hex digits of the SHA-256 of the canonical JSON: the run's identity."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
@@ -159,13 +160,17 @@ def check_types(of: type, values: Mapping[str, Any]) -> None:
     Raises:
         UserError: one is of another type; the message names the field.
     """
+    for name, types, what, is_bool in _plain_fields(of):
+        if name in values:
+            value = values[name]
+            if not isinstance(value, types) or isinstance(value, bool) != is_bool:
+                raise UserError(f"{name} must be {what}, not {value!r}")
+
+
+@cache  # every run is checked, and a report has thousands
+def _plain_fields(of: type) -> tuple[tuple[str, tuple[type, ...], str, bool], ...]:
     hints = get_type_hints(of)
-    for name, value in values.items():
-        if hints[name] not in _PLAIN:
-            continue
-        types, what = _PLAIN[hints[name]]
-        if not isinstance(value, types) or isinstance(value, bool) != (hints[name] is bool):
-            raise UserError(f"{name} must be {what}, not {value!r}")
+    return tuple((name, *_PLAIN[hint], hint is bool) for name, hint in hints.items() if hint in _PLAIN)
 
 
 _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
