@@ -43,6 +43,7 @@ class Matching:
                 for number in (None, run.workers):
                     seeds[Setting(run.scale, place, number)].add(run.seed)
         self._seeds = {setting: sorted(found) for setting, found in seeds.items()}
+        self._shapes = {_shape(run) for run in self._by_run}
         self._run = cache(_made)  # one for all settings: the report asks for the same thousands again and again
         self.records = cache(self._records)
         self.is_own = cache(self._is_own)
@@ -65,7 +66,7 @@ class Matching:
                 runs = [run for run in runs if run.world == "simulated"]
             else:
                 runs = [setting.place.moved(run) for run in runs if run.world == "mpi"]
-            if not runs:  # the cell runs in another world, whatever the seed
+            if not self._shapes.issuperset(map(_shape, runs)) or not runs:  # nor has any other seed a record
                 return ()
             records = [self._by_run.get(run) for run in runs]
             if None not in records:
@@ -89,6 +90,11 @@ class Matching:
         if not seeds:
             return {}
         return {name: [record for record in rows if record.run.seed in seeds] for name, rows in found.items()}
+
+
+def _shape(run: Run) -> tuple[object, ...]:
+    """Return some of what a cell's runs have in common, whatever the seed."""
+    return run.algorithm, run.task, run.workers, run.batch_size, run.scale, run.world, run.platform, run.delays
 
 
 def _made(cell: Cell, scale: str, seed: int, workers: int | None) -> Run:

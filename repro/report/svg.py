@@ -35,6 +35,8 @@ def compact(text: str) -> str:
     _gather(root, definitions)
     for element in [*root.iter(), *(part for kept in definitions.values() for part in kept.iter())]:
         _shorten(element)
+    for group in root.iter("g"):
+        _share_style(group)
     view_box = root.attrib["viewBox"]
     width, height = (root.attrib[name] for name in ("width", "height"))
     body = "".join(map(_markup, root))
@@ -101,6 +103,15 @@ def _shorten(element: ElementTree.Element) -> None:
     for name in ("x", "y"):
         if attributes.get(name) == "0" and element.tag == "use":
             del attributes[name]
+
+
+def _share_style(group: ElementTree.Element) -> None:
+    """Move what all markers of a line have in common to the group they are in."""
+    styles = {element.attrib.get("style") if element.tag == "use" else None for element in group}
+    if len(group) > 1 and len(styles) == 1 and (style := styles.pop()) and "style" not in group.attrib:
+        group.set("style", style)
+        for element in group:
+            del element.attrib["style"]
 
 
 def _rounded(numbers: str) -> str:

@@ -124,7 +124,7 @@ class Run:
 
         Fields that are None are left out, so that a run's key outlives new fields.
         """
-        return json.dumps(_canonical(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
+        return json.dumps(_canonical(self), sort_keys=True, separators=(",", ":"))
 
     @property
     def ranks(self) -> int:
@@ -183,6 +183,8 @@ _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
 
 
 def _canonical(value: Any) -> Any:
+    if isinstance(value, Run | Sgd):  # asdict would copy every value first
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {name: _canonical(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
