@@ -55,7 +55,7 @@ status: $(READY) ## say which runs are done and which are not
 verdict: $(READY) ## compare the records with the published numbers and claims
 	@$(REPRO) verdict $(call option,--results,$(RESULTS))
 
-tables: $(READY) ## write the tables of results as CSV, Markdown and LaTeX
+tables: $(READY) ## write the tables of verdicts and results as CSV, Markdown and LaTeX
 	@$(REPRO) tables $(call option,--results,$(RESULTS))
 
 figures: $(READY) ## draw the figures that are new or have changed as PNG, SVG and PDF, with their data

@@ -165,12 +165,16 @@ def report(results: Results = RESULTS) -> None:
 
 @app.command()
 def tables(results: Results = RESULTS) -> None:
-    """Write the tables of results as CSV, Markdown and LaTeX."""
+    """Write the tables of verdicts and results as CSV, Markdown and LaTeX."""
     from repro.papers import PAPERS
     from repro.report.library import read_library
+    from repro.report.overview import write_overview
     from repro.report.tables import write_tables
+    from repro.report.verdicts import judge, save
 
-    written = write_tables(results, PAPERS, read_library(results))
+    library = read_library(results)
+    write_overview(results, PAPERS, save(results, judge(library, PAPERS)))
+    written = write_tables(results, PAPERS, library)
     print(f"tables of {len(written)} groups: {results / 'tables'}")
 
 

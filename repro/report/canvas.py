@@ -52,7 +52,9 @@ class Drawing:
         # from the canvas's edge, since long labels leave the axes little width
         canvas.suptitle(self.title, x=0.01, ha="left", fontsize="medium")
         self.draw(canvas)
-        canvas.get_layout_engine().execute(canvas)
+        layout = canvas.get_layout_engine()
+        assert layout, "as just asked for"
+        layout.execute(canvas)
         canvas.set_layout_engine("none")  # a layout takes as long as a drawing: one for all formats
         # no dates or versions in the files: the same data give the same bytes
         metadata: dict[str, dict[str, Any]] = {

@@ -45,7 +45,7 @@ class Frames:
         return {"epochs.csv": self.epochs.drop(columns="key"), "workers.csv": self.workers.drop(columns="key")}
 
     @cached_property
-    def _last(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def _last(self) -> dict[tuple[str, str], dict[Any, Any]]:
         """The row of the last evaluation point, by key and evaluated model."""
         ordered = self.epochs.sort_values("epoch", kind="stable")
         last = ordered.drop_duplicates(["key", "evaluated_model"], keep="last")

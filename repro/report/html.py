@@ -9,6 +9,7 @@ from repro.report.canvas import FORMATS
 from repro.report.figures import Figure, figures_of
 from repro.report.gallery import draw_all
 from repro.report.library import Library, read_library
+from repro.report.overview import write_overview
 from repro.report.studyfigures import study_figures_of
 from repro.report.svg import take_apart
 from repro.report.tables import Row, write_tables
@@ -40,6 +41,7 @@ def build(results: Path, papers: Mapping[str, Paper], formats: Sequence[str] = F
     library = read_library(results)
     verdicts = save(results, judge(library, papers))
     tables = write_tables(results, papers, library)
+    write_overview(results, papers, verdicts)
     figures = draw(results, papers, library, formats)
     return Report(write_report(results, papers, library, verdicts, tables, figures), verdicts)
 

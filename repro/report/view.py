@@ -16,14 +16,14 @@ from repro.report.recordlist import (
     Environment,
     RecordGroup,
     anchor_of,
-    commit_of,
     group_anchor_of,
     record_list,
 )
 from repro.report.statistics import WORDS, Word
 from repro.report.studies import StudyTables
-from repro.report.tables import Row, heading, measured, shown
+from repro.report.tables import CAPTION, Row, heading, measured, shown
 from repro.report.verdicts import Judgement, Verdicts, interval_text
+from repro.runs.provenance import commit_of
 from repro.runs.record import Record
 from repro.runs.spec import SCALES
 from repro.runs.study import StudyTable
@@ -37,6 +37,11 @@ class Link:
     anchor: str
 
 
+LOOKS = (
+    "Intervals are not corrected for the number of claims, nor for looking again: every verdict uses all seeds there "
+    "are, and adding seeds until a verdict is liked makes its error larger than 5 %, so fix their number first. Of "
+    "claims whose truth lies on the edge of the region, up to one in twenty is called reproduced by chance."
+)
 STUDY_HEADINGS = ("table", "scale", "numbers", "seed", "rows", "commit", "code", "wall s", "started (UTC)", "on")
 
 
@@ -138,6 +143,7 @@ class Page:
     commits: tuple[str, ...]
     period: str
     problems: tuple[Problem, ...]
+    suspects: tuple[Problem, ...]
     papers: tuple[PaperView, ...]
     groups: tuple[GroupView, ...]
     shared: tuple[GroupView, ...]
@@ -145,6 +151,8 @@ class Page:
     record_headings: tuple[str, ...]
     record_groups: tuple[RecordGroup, ...]
     environments: tuple[Environment, ...]
+    table_caption: str = CAPTION
+    looks: str = LOOKS
 
     @property
     def studies(self) -> tuple[StudyView, ...]:
@@ -181,6 +189,7 @@ def page_of(
         commits=tuple(sorted({commit_of(result) for result in _results(library)})),
         period=_period(library),
         problems=library.problems,
+        suspects=verdicts.suspects,
         papers=tuple(_paper_view(key, papers, verdicts, library, labels, views, figures) for key in keys),
         groups=tuple(views.values()),
         shared=tuple(view for name, view in views.items() if len(_papers_of(papers, name)) > 1),

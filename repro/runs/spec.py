@@ -154,6 +154,12 @@ class Run:
         return dataclasses.replace(self, **changes)
 
 
+@cache
+def key_of_all_seeds(run: Run) -> str:
+    """Return what a run shares with those that differ from it in the seed alone."""
+    return run.replace(seed=0).key
+
+
 def check_types(of: type, values: Mapping[str, Any]) -> None:
     """Check values for fields of the dataclass `of` that are plain numbers or texts.
 
