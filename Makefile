@@ -19,7 +19,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor demo test container test-containers faults bench lint status verdict report evidence clean-runs
+.PHONY: help setup doctor demo test container test-containers faults bench lint status verdict tables figures report evidence clean-runs
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,7 +74,13 @@ status: $(READY) ## say which runs are done and which are not
 verdict: $(READY) ## compare the records with the published numbers and claims
 	@$(REPRO) verdict $(call option,--results,$(RESULTS))
 
-report: $(READY) ## draw tables and figures and write results/report/index.html
+tables: $(READY) ## write the tables of verdicts and results as CSV, Markdown and LaTeX
+	@$(REPRO) tables $(call option,--results,$(RESULTS))
+
+figures: $(READY) ## draw the figures that are new or have changed as PNG, SVG and PDF, with their data
+	@$(REPRO) figures $(call option,--results,$(RESULTS))
+
+report: $(READY) ## write verdicts, tables and results/report/index.html; draw what changed, as SVG alone
 	@$(REPRO) report $(call option,--results,$(RESULTS))
 
 evidence: $(READY) ## bundle records, figures, verdicts and environment for artifact evaluation: evidence.zip

@@ -13,6 +13,8 @@ from repro.errors import UserError
 from repro.launch.exits import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from repro.launch.container import Container
     from repro.launch.wanted import Wanted
 
@@ -140,7 +142,9 @@ def reproduce(
         container=_container(container, bind_mpi),
     )
     if not dry_run:
-        _report(results)
+        from repro.report.canvas import FORMATS
+
+        _report(results, FORMATS)
     raise SystemExit(code)
 
 
@@ -230,8 +234,35 @@ def verdict(results: Results = RESULTS) -> None:
 
 @app.command()
 def report(results: Results = RESULTS) -> None:
-    """Make verdicts, tables, figures and the HTML report from the records there are."""
-    _report(results)
+    """Make verdicts, tables and the HTML report from the records there are; figures as SVG where they changed."""
+    _report(results, ["svg"])
+
+
+@app.command()
+def tables(results: Results = RESULTS) -> None:
+    """Write the tables of verdicts and results as CSV, Markdown and LaTeX."""
+    from repro.papers import PAPERS
+    from repro.report.library import read_library
+    from repro.report.overview import write_overview
+    from repro.report.tables import write_tables
+    from repro.report.verdicts import judge, save
+
+    library = read_library(results)
+    write_overview(results, PAPERS, save(results, judge(library, PAPERS)))
+    written = write_tables(results, PAPERS, library)
+    print(f"tables of {len(written)} groups: {results / 'tables'}")
+
+
+@app.command()
+def figures(results: Results = RESULTS) -> None:
+    """Draw the figures that are new or have changed as PNG, SVG and PDF, each with its CSV."""
+    from repro.papers import PAPERS
+    from repro.report.canvas import FORMATS
+    from repro.report.html import draw
+    from repro.report.library import read_library
+
+    drawn = draw(results, PAPERS, read_library(results), FORMATS)
+    print(f"{len(drawn)} figures: {results / 'figures'}")
 
 
 @app.command()
@@ -318,12 +349,12 @@ def _container(image: Path | None, mpi_folder: Path | None, site: str | None = N
     return open_image(image, shlex.split(load(site).container) if site else None, mpi_folder)
 
 
-def _report(results: Path) -> None:
+def _report(results: Path, formats: "Sequence[str]") -> None:
     from repro.papers import PAPERS
     from repro.report.html import build
     from repro.report.verdicts import print_verdicts
 
-    built = build(results, PAPERS)
+    built = build(results, PAPERS, formats)
     print_verdicts(built.verdicts)
     print(f"report: {built.page}")
 

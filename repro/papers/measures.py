@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from repro.errors import UserError
 from repro.report.measures import finals
 from repro.runs.record import Record
 
@@ -127,8 +128,15 @@ def clock_s(records: Sequence[Record]) -> list[float]:
 
 
 def measured_total(records: Sequence[Record], name: str) -> list[float]:
-    """What the workers' algorithms measured under `name`, summed over workers."""
-    return [float(sum(record.outcome["measures"][name])) for record in records]
+    """What the workers' algorithms measured under `name`, summed over workers.
+
+    Raises:
+        UserError: a record has no such measure.
+    """
+    try:
+        return [float(sum(record.outcome["measures"][name])) for record in records]
+    except KeyError:
+        raise UserError(f"a record without the measure {name!r}") from None
 
 
 def messages_per_step(records: Sequence[Record]) -> list[float]:

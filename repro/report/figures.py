@@ -1,13 +1,14 @@
 """The figures: curves, final values and where the time goes, each with the data that is drawn."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.papers.paper import Paper
-from repro.report.canvas import write_canvas
+from repro.report.canvas import FORMATS, Drawing
+from repro.report.gallery import draw_all
 from repro.report.grouping import Panel, panels
 from repro.report.library import Library
 from repro.report.matching import Setting
@@ -25,7 +26,7 @@ from repro.report.plotdata import (
     sweep_data,
     time_data,
 )
-from repro.report.style import FILLS, HATCHES, Look, figure_style, looks
+from repro.report.style import FILLS, HATCHES, Look, looks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,55 +35,69 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure on disk: `results`/figures/`name`.png, .svg, .pdf, and .csv with what is drawn."""
+    """A figure: `results`/figures/`name`.png, .svg, .pdf, and .csv with what is drawn, once it is."""
 
-    name: str
     group: str
     scale: str
-    title: str
     caption: str
+    drawing: Drawing
+
+    @property
+    def name(self) -> str:
+        """Its name, which its files have."""
+        return self.drawing.name
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return self.drawing.title
 
 
 BAND = "Lines are means over seeds, bands their 90 % Student t intervals; one seed has no band."
 DIVERGED = "A line ends where a seed has no finite value."
 
 
-def write_figures(results: Path, papers: Mapping[str, Paper], library: Library) -> list[Figure]:
+def write_figures(
+    results: Path, papers: Mapping[str, Paper], library: Library, formats: Sequence[str] = FORMATS
+) -> list[Figure]:
     """Draw everything there are records for into `results`/figures and return what was drawn, in order."""
-    folder = results / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
+    figures = figures_of(papers, library)
+    draw_all(results / "figures", [figure.drawing for figure in figures], formats)
+    return figures
+
+
+def figures_of(papers: Mapping[str, Paper], library: Library) -> list[Figure]:
+    """Return the figures of everything there are records for, not drawn yet."""
     look = looks(papers)
-    drawn: list[Figure] = []
-    with figure_style():
-        swept: dict[tuple[str, Setting], list[Panel]] = {}
-        for panel in panels(papers, library.matching):
-            if panel.sweeps:
-                swept.setdefault((panel.group, replace(panel.setting, workers=None)), []).append(panel)
-            else:
-                drawn += _draw_panel(folder, panel, library, look)
-        drawn += [_draw_sweep(folder, group, library, look) for group in swept.values()]
-    return drawn
+    found: list[Figure] = []
+    swept: dict[tuple[str, Setting], list[Panel]] = {}
+    for panel in panels(papers, library.matching):
+        if panel.sweeps:
+            swept.setdefault((panel.group, replace(panel.setting, workers=None)), []).append(panel)
+        else:
+            found += _draw_panel(panel, library, look)
+    found += [_draw_sweep(group, library, look) for group in swept.values()]
+    return found
 
 
-def _draw_panel(folder: Path, panel: Panel, library: Library, look: Mapping[str, Look]) -> Iterator[Figure]:
+def _draw_panel(panel: Panel, library: Library, look: Mapping[str, Look]) -> Iterator[Figure]:
     timing = all(record.run.evaluations == 1 for series in panel.series for record in series.records)
     if not timing:
         points = {series.label: points_of(series, library) for series in panel.series}
         for quantity, along in CURVES:
             data = curve_data(points, quantity, along)
             if data["estimate"].notna().any():
-                yield _draw_curves(folder, panel, quantity, along, data, look)
+                yield _draw_curves(panel, quantity, along, data, look)
         if len(levels := level_data(points)):
-            yield _draw_levels(folder, panel, levels, look)
+            yield _draw_levels(panel, levels, look)
     for quantity in TIMES if timing else FINALS:
         data = final_data(panel, library, quantity)
         if data["estimate"].notna().any():
-            yield _draw_finals(folder, panel, quantity, data, look)
-    yield _draw_breakdown(folder, panel, time_data(panel, library))
+            yield _draw_finals(panel, quantity, data, look)
+    yield _draw_breakdown(panel, time_data(panel, library))
 
 
 def _draw_curves(
-    folder: Path,
     panel: Panel,
     quantity: Quantity,
     along: Quantity,
@@ -90,6 +105,7 @@ def _draw_curves(
     look: Mapping[str, Look],
 ) -> Figure:
     methods = panel.methods
+    used = [look[method] for method in methods.values()]
 
     def draw(axes: "Axes") -> None:
         for place, (label, rows) in enumerate(data.groupby("method", sort=False)):
@@ -116,11 +132,12 @@ def _draw_curves(
         caption += f" {DIVERGED}"
     if quantity.log and data.groupby("method")["estimate"].apply(lambda values: values.isna().all()).any():
         caption += " Methods without positive values, such as workers that are always equal, are not drawn."
-    return _save(folder, panel, f"{quantity.slug}-{along.slug}", caption, data, draw, height=3.9)
+    return _save(panel, f"{quantity.slug}-{along.slug}", caption, data, draw, 3.9, used)
 
 
-def _draw_levels(folder: Path, panel: Panel, data: "pd.DataFrame", look: Mapping[str, Look]) -> Figure:
+def _draw_levels(panel: Panel, data: "pd.DataFrame", look: Mapping[str, Look]) -> Figure:
     methods, levels = panel.methods, sorted(data["level_percent"].unique())
+    used = [look[method] for method in methods.values()]
 
     def draw(axes: "Axes") -> None:
         width = 0.8 / len(methods)
@@ -141,13 +158,12 @@ def _draw_levels(folder: Path, panel: Panel, data: "pd.DataFrame", look: Mapping
         "Time until a test accuracy is first reached, on straight lines between evaluation points: means over seeds "
         "with their 90 % Student t intervals. No bar: some seed did not reach it, or had at its first point."
     )
-    return _save(folder, panel, "time-to-top1", caption, data, draw, height=3.9)
+    return _save(panel, "time-to-top1", caption, data, draw, 3.9, used)
 
 
-def _draw_finals(
-    folder: Path, panel: Panel, quantity: Quantity, data: "pd.DataFrame", look: Mapping[str, Look]
-) -> Figure:
+def _draw_finals(panel: Panel, quantity: Quantity, data: "pd.DataFrame", look: Mapping[str, Look]) -> Figure:
     methods = panel.methods
+    used = [look[method] for method in methods.values()]
 
     def draw(axes: "Axes") -> None:
         labels = list(methods)
@@ -171,12 +187,13 @@ def _draw_finals(
         "intervals (one seed has none), ticks the single seeds."
     )
     height = 1.3 + 0.34 * len(panel.series)
-    return _save(folder, panel, f"final-{quantity.slug}", caption, data, draw, height)
+    return _save(panel, f"final-{quantity.slug}", caption, data, draw, height, used)
 
 
-def _draw_sweep(folder: Path, swept: list[Panel], library: Library, look: Mapping[str, Look]) -> Figure:
+def _draw_sweep(swept: list[Panel], library: Library, look: Mapping[str, Look]) -> Figure:
     whole = replace(swept[0], setting=replace(swept[0].setting, workers=None))
     data, methods = sweep_data(swept, library), {label: m for panel in swept for label, m in panel.methods.items()}
+    used = [look[method] for method in methods.values()]
 
     def draw(axes: "Axes") -> None:
         for label, rows in data.groupby("method", sort=False):
@@ -202,10 +219,10 @@ def _draw_sweep(folder: Path, swept: list[Panel], library: Library, look: Mappin
     runs = [record.run for panel in swept for series in panel.series for record in series.records]
     if timed := sorted({run.timed_as for run in runs if run.timed_as}):
         caption += f" Gradients and messages are timed as those of {', '.join(timed)}."
-    return _save(folder, whole, f"{STEP_TIME.slug}-workers", caption, data, draw, height=3.9)
+    return _save(whole, f"{STEP_TIME.slug}-workers", caption, data, draw, 3.9, used)
 
 
-def _draw_breakdown(folder: Path, panel: Panel, data: "pd.DataFrame") -> Figure:
+def _draw_breakdown(panel: Panel, data: "pd.DataFrame") -> Figure:
     def draw(axes: "Axes") -> None:
         left = [0.0] * len(data)
         for part, name in PARTS.items():
@@ -223,17 +240,17 @@ def _draw_breakdown(folder: Path, panel: Panel, data: "pd.DataFrame") -> Figure:
         axes.figure.legend(loc="outside lower center", ncols=3)
 
     caption = "Where the time of a run goes: mean over workers and seeds. Evaluation is off the clock."
-    return _save(folder, panel, "time", caption, data, draw, height=1.5 + 0.36 * len(data))
+    return _save(panel, "time", caption, data, draw, height=1.5 + 0.36 * len(data))
 
 
 def _save(
-    folder: Path,
     panel: Panel,
     slug: str,
     caption: str,
     data: "pd.DataFrame",
     draw: Callable[["Axes"], None],
     height: float,
+    used: Sequence[Look] = (),
 ) -> Figure:
     setting = panel.setting
     name = f"{panel.name}-{slug}"
@@ -242,8 +259,8 @@ def _save(
         caption += " Times are virtual."
     if setting.workers:
         title += f", {setting.workers} worker{'s' * (setting.workers > 1)}"
-    write_canvas(folder, name, title, data, lambda canvas: draw(canvas.subplots()), (5.4, height))
-    return Figure(name, panel.group, setting.scale, title, caption)
+    drawing = Drawing(name, title, data, lambda canvas: draw(canvas.subplots()), (5.4, height), repr(used))
+    return Figure(panel.group, setting.scale, caption, drawing)
 
 
 def _sentence(text: str) -> str:

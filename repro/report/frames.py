@@ -2,10 +2,12 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from repro.runs.columns import EPOCH_COLUMNS, WORKER_COLUMNS
+from repro.errors import UserError
+from repro.runs.columns import EPOCH_COLUMNS, THE_MODEL, WORKER_COLUMNS
 from repro.runs.record import Record
 
 if TYPE_CHECKING:
@@ -21,12 +23,64 @@ class Frames:
     epochs: "pd.DataFrame"
     workers: "pd.DataFrame"
 
+    def give(self, record: Record) -> Record:
+        """Return the record with its tables from here, in place of its files."""
+        return replace(record, loaded=_Rows(self, record.run.key))
+
+    def epochs_of(self, keys: Sequence[str]) -> "pd.DataFrame":
+        """Return the rows of the model of the runs with these keys, in their order."""
+        import numpy as np
+
+        bounds = self._bounds["epochs.csv"]
+        rows = self.epochs.take(np.concatenate([np.arange(*bounds[key]) for key in keys]))
+        return rows[rows["evaluated_model"].isin(THE_MODEL)]
+
+    @cached_property
+    def _bounds(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """Where the rows of each key start and stop: they stand together."""
+        return {"epochs.csv": _bounds(self.epochs), "workers.csv": _bounds(self.workers)}
+
+    @cached_property
+    def _bare(self) -> "dict[str, pd.DataFrame]":
+        return {"epochs.csv": self.epochs.drop(columns="key"), "workers.csv": self.workers.drop(columns="key")}
+
+    @cached_property
+    def _last(self) -> dict[tuple[str, str], dict[Any, Any]]:
+        """The row of the last evaluation point, by key and evaluated model."""
+        ordered = self.epochs.sort_values("epoch", kind="stable")
+        last = ordered.drop_duplicates(["key", "evaluated_model"], keep="last")
+        return {(row["key"], row["evaluated_model"]): row for row in last.to_dict("records")}
+
     def only(self, keys: set[str]) -> "Frames":
         """Return the rows of the runs with these keys."""
         return Frames(
             self.epochs[self.epochs["key"].isin(keys)].reset_index(drop=True),
             self.workers[self.workers["key"].isin(keys)].reset_index(drop=True),
         )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The tables of one record among those of all."""
+
+    frames: Frames
+    key: str
+
+    def table(self, name: str) -> "pd.DataFrame":
+        start, stop = self.frames._bounds[name][self.key]
+        return self.frames._bare[name].iloc[start:stop].reset_index(drop=True)
+
+    def last(self, evaluated_model: str | None) -> dict[str, Any]:
+        wanted = THE_MODEL if evaluated_model is None else (evaluated_model,)
+        rows = [row for model in wanted if (row := self.frames._last.get((self.key, model)))]
+        if not rows:
+            raise UserError(f"a record without rows of {evaluated_model}")
+        return rows[0]
+
+
+def _bounds(table: "pd.DataFrame") -> dict[str, tuple[int, int]]:
+    ends = table.groupby("key", sort=False).size().cumsum()
+    return dict(zip(ends.index, zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True), strict=True))
 
 
 def load(records: Sequence[Record]) -> tuple[Frames, dict[str, str]]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from repro.report.frames import Frames, load
 from repro.runs.columns import THE_MODEL
+from repro.runs.provenance import commit_of
 from repro.runs.record import Record
+from repro.runs.spec import key_of_all_seeds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +48,8 @@ def check(records: Iterable[Record]) -> Checked:
       whole batches, or its steps not their mean over the workers, rounded down; a worker's samples are not those of its
       steps, or all workers' not those of the last row; or the last row's steps are fewer than those above;
     - a table's digest is not the one in run.json (a number was changed);
-    - N is not what most records of the same task say, or there is no most.
+    - N is not what most records of the same task say, or there is no most;
+    - it was made at another git commit than most of the records that differ from it in the seed alone.
     """
     problems: list[Problem] = []
     named: dict[str, Record] = {}
@@ -69,9 +72,12 @@ def check(records: Iterable[Record]) -> Checked:
         else:
             sizes[key] = size
     reasons |= _odd_sizes({key: readable[key] for key in sizes}, sizes)
+    reasons |= _odd_commits([record for key, record in readable.items() if key not in reasons])
     problems += [Problem(named[key].run.folder, reason) for key, reason in reasons.items()]
     good = {key: record for key, record in named.items() if key not in reasons}
-    return Checked(good, frames.only(set(good)), tuple(sorted(problems, key=lambda problem: problem.folder)))
+    frames = frames.only(set(good))
+    good = {key: frames.give(record) for key, record in good.items()}
+    return Checked(good, frames, tuple(sorted(problems, key=lambda problem: problem.folder)))
 
 
 def _other_name(record: Record) -> str:
@@ -139,5 +145,22 @@ def _odd_sizes(records: dict[str, Record], sizes: dict[str, int]) -> dict[str, s
             if tie or sizes[key] != most:
                 odd[key] = f"{sizes[key]} training samples, other records of the same task have " + (
                     "other numbers" if tie else str(most)
+                )
+    return odd
+
+
+def _odd_commits(records: Iterable[Record]) -> dict[str, str]:
+    by_run: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_run[key_of_all_seeds(record.run)].append(record)
+    odd: dict[str, str] = {}
+    for alike in by_run.values():
+        (most, count), *others = Counter(commit_of(record) for record in alike).most_common()
+        tie = bool(others) and others[0][1] == count
+        for record in alike:
+            if tie or commit_of(record) != most:
+                theirs = "each at another" if tie else f"at {most}"
+                odd[record.run.key] = (
+                    f"made at commit {commit_of(record)}, its other seeds {theirs}: remove it and run it again"
                 )
     return odd

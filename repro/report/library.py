@@ -11,6 +11,7 @@ from repro.report.matching import Matching
 from repro.report.measures import summary
 from repro.report.published import Published, read_published
 from repro.report.studies import StudyTables
+from repro.report.suspects import too_fast
 from repro.runs.record import Record
 from repro.runs.store import Store
 from repro.runs.study import Studies
@@ -30,11 +31,13 @@ class Library:
     Args:
         records: by their runs' keys.
         problems: records, and tables of studies, that were left out.
+        suspects: by their keys, records that are not, but should be looked at.
         summary: one row a record, see `repro.report.measures`.
     """
 
     records: dict[str, Record]
     problems: tuple[Problem, ...]
+    suspects: dict[str, Problem]
     frames: Frames
     summary: "pd.DataFrame"
     matching: Matching
@@ -53,6 +56,7 @@ def read_library(results: Path) -> Library:
     return Library(
         records=checked.records,
         problems=(*checked.problems, *changed),
+        suspects=too_fast(checked.records, checked.frames),
         frames=checked.frames,
         summary=summary(checked.frames),
         matching=Matching(checked.records),

@@ -1,5 +1,6 @@
 """Which records belong to which cell. Records carry no cell names: one record may serve several cells."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -36,25 +37,21 @@ class Matching:
 
     def __init__(self, records: Mapping[str, Record]) -> None:
         self._by_run: dict[Run, Record] = {record.run: record for record in records.values()}
-        runs = self._by_run.keys()
-        simulated = {AS_CELLS_SAY} if any(run.world == "simulated" for run in runs) else set()
-        places = sorted({Place.of(run) for run in runs} | simulated)
-        workers: list[int | None] = [None, *sorted({run.workers for run in runs})]
-        self._seeds = {
-            Setting(scale, place, number): sorted(
-                {run.seed for run in runs if run.scale == scale and _is_in(run, place)}
-            )
-            for scale in SCALES
-            for place in places
-            for number in workers
-        }
+        seeds: dict[Setting, set[int]] = defaultdict(set)
+        for run in self._by_run:
+            for place in (Place.of(run), *([AS_CELLS_SAY] if run.world == "simulated" else [])):
+                for number in (None, run.workers):
+                    seeds[Setting(run.scale, place, number)].add(run.seed)
+        self._seeds = {setting: sorted(found) for setting, found in seeds.items()}
+        self._shapes = {_shape(run) for run in self._by_run}
+        self._run = cache(_made)  # one for all settings: the report asks for the same thousands again and again
         self.records = cache(self._records)
+        self.is_own = cache(self._is_own)
 
     @property
     def settings(self) -> list[Setting]:
         """Every setting there may be records of, cells' own numbers of workers first."""
-        order = sorted(self._seeds, key=lambda s: (SCALES.index(s.scale), s.place, s.workers or 0))
-        return [setting for setting in order if self._seeds[setting]]
+        return sorted(self._seeds, key=lambda s: (SCALES.index(s.scale), s.place, s.workers or 0))
 
     def _records(self, cell: Cell, setting: Setting) -> tuple[Record, ...]:
         """Return the records of `cell` in the order of their seeds; of a sweep those of complete seeds alone."""
@@ -62,19 +59,21 @@ class Matching:
         numbers = cell.sweep if setting.workers is None and cell.sweep else (setting.workers,)
         for seed in self._seeds.get(setting, ()):
             try:
-                runs = [cell.recipe(setting.scale, seed, workers) for workers in numbers]  # type: ignore[arg-type]
+                runs = [self._run(cell, setting.scale, seed, workers) for workers in numbers]
             except UserError:  # e.g. a topology that does not exist on so few workers
                 return ()
             if setting.place == AS_CELLS_SAY:
                 runs = [run for run in runs if run.world == "simulated"]
             else:
                 runs = [setting.place.moved(run) for run in runs if run.world == "mpi"]
+            if not self._shapes.issuperset(map(_shape, runs)) or not runs:  # nor has any other seed a record
+                return ()
             records = [self._by_run.get(run) for run in runs]
             if None not in records:
                 found.extend(record for record in records if record is not None)
         return tuple(found)
 
-    def is_own(self, cells: tuple[Cell, ...], setting: Setting) -> bool:
+    def _is_own(self, cells: tuple[Cell, ...], setting: Setting) -> bool:
         """Whether a setting with a number of workers has only records that the cells' own numbers have too."""
         if setting.workers is None:
             return False
@@ -93,5 +92,10 @@ class Matching:
         return {name: [record for record in rows if record.run.seed in seeds] for name, rows in found.items()}
 
 
-def _is_in(run: Run, place: Place) -> bool:
-    return run.world == "simulated" if place == AS_CELLS_SAY else Place.of(run) == place
+def _shape(run: Run) -> tuple[object, ...]:
+    """Return some of what a cell's runs have in common, whatever the seed."""
+    return run.algorithm, run.task, run.workers, run.batch_size, run.scale, run.world, run.platform, run.delays
+
+
+def _made(cell: Cell, scale: str, seed: int, workers: int | None) -> Run:
+    return cell.recipe(scale, seed, workers)  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from repro.report.grouping import Panel, Series
 from repro.report.library import Library
 from repro.report.statistics import t_half_width
-from repro.runs.columns import THE_MODEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,12 +64,10 @@ PARTS = {"gradient_s": "computing gradients", "wait_s": "waiting", "other_s": "o
 
 def points_of(series: Series, library: Library) -> "pd.DataFrame":
     """Return the rows of the model of all seeds, with the megabytes a worker had sent by then."""
-    epochs = library.frames.epochs
-    rows = epochs[epochs["key"].isin(series.keys) & epochs["evaluated_model"].isin(THE_MODEL)].copy()
+    rows = library.frames.epochs_of(series.keys)
     # workers.csv has totals at the end: a method's traffic a step does not change during a run
     sent = library.summary.loc[rows["key"], "bytes_sent_per_step"].to_numpy()
-    rows[MEGABYTES.column] = rows["steps"].to_numpy() * sent / 1e6
-    return rows
+    return rows.assign(**{MEGABYTES.column: rows["steps"].to_numpy() * sent / 1e6})
 
 
 def curve_data(points: Mapping[str, "pd.DataFrame"], quantity: Quantity, along: Quantity) -> "pd.DataFrame":
@@ -112,10 +109,8 @@ def level_data(points: Mapping[str, "pd.DataFrame"]) -> "pd.DataFrame":
 
     rows = []
     for label, of_method in points.items():
-        seconds = [
-            _reaching(curve, level) for level in _ALL_LEVELS for _, curve in of_method.groupby("key", sort=False)
-        ]
-        table = np.array(seconds, dtype=float).reshape(len(_ALL_LEVELS), -1)
+        seconds = [_reaching(curve) for _, curve in of_method.sort_values("steps").groupby("key", sort=False)]
+        table = np.array(seconds, dtype=float).T
         bounds = row_intervals(table, log=False)
         rows += [(label, *row, table.shape[1]) for row in zip(_ALL_LEVELS, *bounds, strict=True)]
     data = pd.DataFrame(rows, columns=["method", "level_percent", "estimate", "low", "high", "seeds"])
@@ -127,15 +122,21 @@ def level_data(points: Mapping[str, "pd.DataFrame"]) -> "pd.DataFrame":
 _ALL_LEVELS = [LEVEL_STEP * number for number in range(1, 20)]
 
 
-def _reaching(curve: "pd.DataFrame", level: float) -> float:
-    """Return the clock at which a run first reaches the level; nan where it does not, or had at its first point."""
-    ordered = curve.sort_values("steps")
-    clock, values = ordered[SECONDS.column].tolist(), ordered[TOP1.column].tolist()
-    at = next((k for k, value in enumerate(values) if value >= level), 0)
-    if at == 0:
-        return math.nan
-    share = (level - values[at - 1]) / (values[at] - values[at - 1])
-    return clock[at - 1] + share * (clock[at] - clock[at - 1])
+def _reaching(curve: "pd.DataFrame") -> list[float]:
+    """Return for each level the clock at which a run first reaches it.
+
+    nan where it does not, or had at its first point.
+
+    Args:
+        curve: rows in the order of steps.
+    """
+    clock, values = curve[SECONDS.column].tolist(), curve[TOP1.column].tolist()
+    found = []
+    for level in _ALL_LEVELS:
+        at = next((k for k, value in enumerate(values) if value >= level), 0)
+        share = (level - values[at - 1]) / (values[at] - values[at - 1]) if at else math.nan
+        found.append(clock[at - 1] + share * (clock[at] - clock[at - 1]))
+    return found
 
 
 def row_intervals(values: Any, log: bool) -> tuple[Any, Any, Any]:

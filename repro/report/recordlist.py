@@ -7,9 +7,9 @@ from typing import Any
 
 from repro.report.library import Library
 from repro.runs.place import Place
+from repro.runs.provenance import commit_of
 from repro.runs.record import Record
-from repro.runs.spec import SCALES
-from repro.runs.study import StudyTable
+from repro.runs.spec import SCALES, key_of_all_seeds
 
 HEADINGS = ("run", "scale", "world", "workers", "seed", "commit", "engine", "wall s", "started (UTC)", "environment")
 
@@ -51,13 +51,7 @@ def anchor_of(record: Record) -> str:
 
 def group_anchor_of(record: Record) -> str:
     """Return the anchor that a record shares with those that differ from it in the seed alone."""
-    return f"g-{record.run.replace(seed=0).key}"
-
-
-def commit_of(record: Record | StudyTable) -> str:
-    """Return the commit that a record or table was made with, short, with a `+` where there were changes on top."""
-    commit = record.provenance.get("git_commit")
-    return "unknown" if not commit else commit[:9] + "+" * bool(record.provenance.get("git_dirty"))
+    return f"g-{key_of_all_seeds(record.run)}"
 
 
 def record_list(library: Library, labels: Mapping[str, str]) -> tuple[tuple[RecordGroup, ...], tuple[Environment, ...]]:
@@ -79,7 +73,7 @@ def record_list(library: Library, labels: Mapping[str, str]) -> tuple[tuple[Reco
 
 def _order(record: Record) -> tuple[object, ...]:
     run = record.run
-    group = run.replace(seed=0).key
+    group = key_of_all_seeds(run)
     return run.task, SCALES.index(run.scale), Place.of(run), run.algorithm, run.workers, group, run.seed
 
 

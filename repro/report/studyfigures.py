@@ -1,17 +1,19 @@
 """The figures of studies: heat maps and lines, as their papers ask for them."""
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.papers.drawing import Axis, HeatMap, Lines
 from repro.papers.paper import Paper, Study
-from repro.report.canvas import write_canvas
+from repro.report.canvas import FORMATS, Drawing
 from repro.report.figures import Figure
+from repro.report.gallery import draw_all
 from repro.report.plotdata import row_intervals
 from repro.report.studies import StudyTables, of_paper
-from repro.report.style import COLOURS, DASHES, MARKERS, Look, figure_style, looks
+from repro.report.style import COLOURS, DASHES, MARKERS, Look, looks
 from repro.runs.spec import SCALES
 from repro.runs.study import StudyTable
 
@@ -27,24 +29,29 @@ Facets = list[list[tuple[str, "pd.DataFrame"]]]
 """Rows of panels: heading and data."""
 
 
-def write_study_figures(results: Path, papers: Mapping[str, Paper], tables: StudyTables) -> list[Figure]:
+def write_study_figures(
+    results: Path, papers: Mapping[str, Paper], tables: StudyTables, formats: Sequence[str] = FORMATS
+) -> list[Figure]:
     """Draw every study there are tables of into `results`/figures and return what was drawn, in order."""
-    folder = results / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
+    figures = study_figures_of(papers, tables)
+    draw_all(results / "figures", [figure.drawing for figure in figures], formats)
+    return figures
+
+
+def study_figures_of(papers: Mapping[str, Paper], tables: StudyTables) -> list[Figure]:
+    """Return the figures of every study there are tables of, not drawn yet."""
     look = looks(papers)
-    with figure_style():
-        return [
-            _draw(folder, paper, study, scale, figure, found, look)
-            for paper in papers.values()
-            for study in paper.studies
-            for scale in SCALES
-            if (found := of_paper(tables, paper, [study.name], scale))
-            for figure in study.figures
-        ]
+    return [
+        _figure(paper, study, scale, figure, found, look)
+        for paper in papers.values()
+        for study in paper.studies
+        for scale in SCALES
+        if (found := of_paper(tables, paper, [study.name], scale))
+        for figure in study.figures
+    ]
 
 
-def _draw(
-    folder: Path,
+def _figure(
     paper: Paper,
     study: Study,
     scale: str,
@@ -59,12 +66,14 @@ def _draw(
     name = f"{paper.key}.{study.name}-{scale}-{figure.name}"
     title = f"{study.title}, {scale} scale, {study.world}"
     caption = figure.caption
+    draw: Callable[[Canvas], None]
     if isinstance(figure, HeatMap):
         data = _map_data(stacked, figure)
         facets = _facets(data, figure)
         caption += f" Mean over {len(tables)} seeds." if len(tables) > 1 else ""
         size = _size(facets, 2.7)
-        write_canvas(folder, name, title, data, lambda canvas: _draw_maps(canvas, facets, figure), size)
+        draw = partial(_draw_maps, facets=facets, figure=figure)
+        used = ""
     else:
         data = _line_data(stacked, figure)
         facets = _facets(data, figure)
@@ -74,8 +83,11 @@ def _draw(
             f" Published: {series.label}, {series.source} ({series.evidence})." for series in figure.published
         )
         size = _size(facets, 3.0, below=0.9)
-        write_canvas(folder, name, title, data, lambda canvas: _draw_lines(canvas, facets, figure, look), size)
-    return Figure(name, f"{paper.key}.{study.name}", scale, title, caption)
+        draw = partial(_draw_lines, facets=facets, figure=figure, look=look)
+        lines = dict.fromkeys(map(_short, data[figure.by])) if figure.by else {}
+        used = repr([look.get(label) for label in lines])
+    drawing = Drawing(name, title, data, draw, size, repr(figure) + used)
+    return Figure(f"{paper.key}.{study.name}", scale, caption, drawing)
 
 
 def _facets(data: "pd.DataFrame", figure: HeatMap | Lines) -> Facets:

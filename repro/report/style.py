@@ -44,10 +44,10 @@ MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "*", "d")
 SHADES = (0.0, 0.35, -0.4, -0.7, 0.5)
 """How far a family's second, third, ... label is mixed with white, or with black where negative."""
 
-HATCHES = ("", "///", "...", "xx", "\\\\\\", "--")
+HATCHES = ("", "///", "..", "xx", "\\\\\\", "--")
 """Hatching of the methods' bars, by their place, for black and white."""
 
-FILLS = {"gradient_s": ("#4c4c4c", ""), "wait_s": ("#d9d9d9", "////"), "other_s": ("#9a9a9a", "....")}
+FILLS = {"gradient_s": ("#4c4c4c", ""), "wait_s": ("#d9d9d9", "////"), "other_s": ("#9a9a9a", "..")}
 """Fill and hatching of what a worker's time goes to."""
 
 

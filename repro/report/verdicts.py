@@ -4,7 +4,7 @@ import csv
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +17,7 @@ from repro.report.published import Published
 from repro.report.statistics import NOT_ATTEMPTED, Finding, Verdict, Word, decide, equivalence
 from repro.report.studies import of_paper
 from repro.runs.place import Place
+from repro.runs.provenance import commit_of
 from repro.runs.record import Record
 from repro.runs.study import StudyTable
 
@@ -67,10 +68,16 @@ COLUMNS = tuple(field.name for field in fields(Judgement))[:-4]
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All judgements, in the order of papers, values before claims; and the records that were left out."""
+    """All judgements, in the order of papers, values before claims.
+
+    Args:
+        problems: the records that were left out.
+        suspects: those that were not, but should be looked at.
+    """
 
     judgements: tuple[Judgement, ...]
     problems: tuple[Problem, ...]
+    suspects: tuple[Problem, ...] = ()
 
 
 def write_verdicts(results: Path, papers: Mapping[str, Paper]) -> Verdicts:
@@ -105,7 +112,19 @@ def judge(library: Library, papers: Mapping[str, Paper]) -> Verdicts:
             for claim in paper.claims:
                 judge_it = _judge_claim_on_studies if claim.studies else _judge_claim
                 judgements += judge_it(paper, claim, library)
-    return Verdicts(tuple(judgements), library.problems)
+    warned = tuple(_warned(judgement, library) for judgement in judgements)
+    return Verdicts(warned, library.problems, tuple(library.suspects.values()))
+
+
+def _warned(judgement: Judgement, library: Library) -> Judgement:
+    """Return the judgement with what its records give to think about."""
+    fast = sum(key in library.suspects for key in judgement.records)
+    commits = sorted({commit_of(library.records[key]) for key in judgement.records})
+    warnings = [
+        f"{fast} of its records converged suspiciously fast" if fast else "",
+        f"its records are of {len(commits)} commits: {', '.join(commits)}" if len(commits) > 1 else "",
+    ]
+    return replace(judgement, note="; ".join(filter(None, [judgement.note, *warnings])))
 
 
 def _entry(paper: Paper | None, name: str) -> Cell | Study | None:
@@ -130,7 +149,7 @@ def _judge_value(value: Published, paper: Paper | None, library: Library) -> Ite
         attempted = True
         ours = library.summary.loc[[record.run.key for record in found], value.metric].tolist()
         finding = equivalence(ours, value.value, MARGINS[value.metric], value.unit)
-        yield subject.judged(setting, finding, decide(finding), found)
+        yield subject.judged(setting, finding, decide(finding), found, _lacking({cell.name: found}, found))
     if not attempted:
         yield subject.not_attempted("no records at scale paper")
 
@@ -149,14 +168,28 @@ def _judge_claim(paper: Paper, claim: Claim, library: Library) -> Iterator[Judge
             continue
         attempted = True
         found = [record for rows in evidence.values() for record in rows]
+        lacking = _lacking({cell.name: library.matching.records(cell, setting) for cell in cells}, found)
         try:
             finding = claim.test(evidence)
         except UserError as error:  # e.g. a number that should be exact differs between seeds
-            yield subject.judged(setting, None, Verdict("inconclusive", str(error)), found)
+            yield subject.judged(setting, None, Verdict("inconclusive", str(error)), found, lacking)
         else:
-            yield subject.judged(setting, finding, decide(finding), found)
+            yield subject.judged(setting, finding, decide(finding), found, lacking)
     if not attempted:
         yield subject.not_attempted(f"no seed with records of all its cells at scale {' or '.join(claim.scales)}")
+
+
+def _lacking(found: Mapping[str, Sequence[Record]], used: Sequence[Record]) -> list[str]:
+    """Return which seeds, of those that cells have and the first ones, no number rests on, and for want of what.
+
+    Args:
+        found: all records of each cell, by its name.
+    """
+    seeds = {name: {record.run.seed for record in records} for name, records in found.items()}
+    known = set.union(*seeds.values())
+    left = (known | set(range(1, max(known)))) - {record.run.seed for record in used}
+    lacking = {seed: ", ".join(name for name in seeds if seed not in seeds[name]) for seed in sorted(left)}
+    return [f"seed {seed} is not used: no record of {names}" for seed, names in lacking.items()]
 
 
 def _judge_claim_on_studies(paper: Paper, claim: Claim, library: Library) -> Iterator[Judgement]:
@@ -207,8 +240,15 @@ class _Subject:
             note=reason,
         )
 
-    def judged(self, setting: Setting, finding: Finding | None, verdict: Verdict, found: Sequence[Record]) -> Judgement:
-        notes = []
+    def judged(
+        self,
+        setting: Setting,
+        finding: Finding | None,
+        verdict: Verdict,
+        found: Sequence[Record],
+        notes: Sequence[str] = (),
+    ) -> Judgement:
+        notes = [*notes]
         if setting.workers:
             notes.append(f"on {setting.workers} workers, not the cells' own number")
         if setting.world == "simulated":
@@ -318,6 +358,8 @@ def print_verdicts(verdicts: Verdicts, file: TextIO | None = None) -> None:
     print("; ".join(f"{count} {word}" for word, count in counts.items()), file=file)
     for problem in verdicts.problems:
         print(f"left out: {problem.folder}: {problem.reason}", file=file)
+    for suspect in verdicts.suspects:
+        print(f"look at: {suspect.folder}: {suspect.reason}", file=file)
 
 
 def _row(judgement: Judgement) -> list[str]:

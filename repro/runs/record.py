@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from repro.errors import UserError
 from repro.runs.columns import EPOCH_COLUMNS, SCHEMA_VERSION, THE_MODEL, WORKER_COLUMNS
@@ -15,25 +15,43 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+class Loaded(Protocol):
+    """A record's tables where those of many records have been read in one go."""
+
+    def table(self, name: str) -> "pd.DataFrame":
+        """Return the table in the file of this name."""
+
+    def last(self, evaluated_model: str | None) -> dict[str, Any]:
+        """Return the last row of `Record.curve`."""
+
+
 @dataclass(frozen=True)
 class Record:
-    """A finished run: `run.json` in memory, the two tables read when first asked for."""
+    """A finished run: `run.json` in memory, the two tables read when first asked for.
+
+    Args:
+        loaded: where its tables come from, if not from its files.
+    """
 
     folder: Path
     run: Run
     provenance: dict[str, Any]
     outcome: dict[str, Any]
     tables_sha256: dict[str, str]
+    loaded: Loaded | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def epochs(self) -> "pd.DataFrame":
         """The per-epoch rows, columns `EPOCH_COLUMNS`; one row for each evaluation point and evaluated model."""
-        return _read_table(self.folder / "epochs.csv", EPOCH_COLUMNS)
+        return self._table("epochs.csv", EPOCH_COLUMNS)
 
     @cached_property
     def workers(self) -> "pd.DataFrame":
         """One row a worker, columns `WORKER_COLUMNS`."""
-        return _read_table(self.folder / "workers.csv", WORKER_COLUMNS)
+        return self._table("workers.csv", WORKER_COLUMNS)
+
+    def _table(self, name: str, columns: tuple[str, ...]) -> "pd.DataFrame":
+        return self.loaded.table(name) if self.loaded else _read_table(self.folder / name, columns)
 
     def altered(self) -> str | None:
         """Return the name of a table that is not as the run left it; None where all are."""
@@ -49,6 +67,8 @@ class Record:
 
     def final(self, metric: str, evaluated_model: str | None = None) -> float:
         """Return `metric` of `curve` at the last evaluation point."""
+        if self.loaded:
+            return float(self.loaded.last(evaluated_model)[metric])
         return float(self.curve(evaluated_model)[metric].iloc[-1])
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from types import NoneType
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -123,14 +124,14 @@ class Run:
 
         Fields that are None are left out, so that a run's key outlives new fields.
         """
-        return json.dumps(_canonical(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
+        return json.dumps(_canonical(self), sort_keys=True, separators=(",", ":"))
 
     @property
     def ranks(self) -> int:
         """Ranks of the run: its workers, and behind them the servers its algorithm's option `servers` asks for."""
         return self.workers + int(dict(self.config).get("servers", 0))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Twelve hex digits of the SHA-256 of the canonical JSON: the run's identity."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
@@ -153,19 +154,29 @@ class Run:
         return dataclasses.replace(self, **changes)
 
 
+@cache
+def key_of_all_seeds(run: Run) -> str:
+    """Return what a run shares with those that differ from it in the seed alone."""
+    return run.replace(seed=0).key
+
+
 def check_types(of: type, values: Mapping[str, Any]) -> None:
     """Check values for fields of the dataclass `of` that are plain numbers or texts.
 
     Raises:
         UserError: one is of another type; the message names the field.
     """
+    for name, types, what, is_bool in _plain_fields(of):
+        if name in values:
+            value = values[name]
+            if not isinstance(value, types) or isinstance(value, bool) != is_bool:
+                raise UserError(f"{name} must be {what}, not {value!r}")
+
+
+@cache  # every run is checked, and a report has thousands
+def _plain_fields(of: type) -> tuple[tuple[str, tuple[type, ...], str, bool], ...]:
     hints = get_type_hints(of)
-    for name, value in values.items():
-        if hints[name] not in _PLAIN:
-            continue
-        types, what = _PLAIN[hints[name]]
-        if not isinstance(value, types) or isinstance(value, bool) != (hints[name] is bool):
-            raise UserError(f"{name} must be {what}, not {value!r}")
+    return tuple((name, *_PLAIN[hint], hint is bool) for name, hint in hints.items() if hint in _PLAIN)
 
 
 _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
@@ -178,6 +189,8 @@ _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
 
 
 def _canonical(value: Any) -> Any:
+    if isinstance(value, Run | Sgd):  # asdict would copy every value first
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {name: _canonical(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):

@@ -3,15 +3,19 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from repro.errors import UserError
 from repro.report.guards import check
+from repro.report.html import build
 from repro.report.library import read_library
-from repro.report.verdicts import judge
+from repro.report.verdicts import judge, print_verdicts
 from repro.runs.record import read
+from repro.runs.spec import Run
 from repro.runs.store import Store
 
 from .synthetic import LARGEBATCH, PROVENANCE, SWARM, N, add_seeds, epoch_rows, papers, worker_rows
@@ -156,3 +160,89 @@ def test_and_each_of_them_drew_what_its_steps_draw(tmp_path: Path) -> None:
         edit_csv(folder / "workers.csv", row, "samples", samples)
     (problem,) = check([read(folder)]).problems
     assert problem.reason == "worker 0 drew 1530 samples in 152 steps of 10"
+
+
+# -- records of other code, missing seeds, and runs too good to be true
+
+OTHER = "fedcba9876543210fedcba9876543210fedcba98"
+
+
+def edit_provenance(folder: Path, **changes: object) -> None:
+    path = folder / "run.json"
+    content = json.loads(path.read_text())
+    content["provenance"] |= changes
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("changes", [{"git_commit": OTHER}, {"git_commit": None}, {"git_dirty": True}])
+def test_a_seed_of_another_commit_is_reported_and_never_averaged_in(tmp_path: Path, changes: dict[str, object]) -> None:
+    folders = add_seeds(tmp_path, LARGEBATCH, [90.0, 10.0, 90.2])
+    add_seeds(tmp_path, SWARM, [90.0, 90.1, 90.2])
+    edit_provenance(folders[1], **changes)
+    library = read_library(tmp_path)
+    (problem,) = library.problems
+    assert problem.folder == folders[1].name
+    assert "its other seeds at 012345678:" in problem.reason
+    (claim,) = judge(library, papers()).judgements
+    assert (claim.seeds, claim.estimate) == ((1, 3), pytest.approx(0.0))
+    assert "seed 2 is not used: no record of lb" in claim.note
+
+
+def test_of_two_seeds_of_two_commits_none_is_believed(tmp_path: Path) -> None:
+    folders = add_seeds(tmp_path, LARGEBATCH, [90.0, 90.1])
+    edit_provenance(folders[0], git_commit=OTHER)
+    library = read_library(tmp_path)
+    assert (len(library.problems), library.records) == (2, {})
+
+
+def test_methods_of_two_commits_are_compared_and_it_is_said(tmp_path: Path) -> None:
+    add_seeds(tmp_path, LARGEBATCH, [90.0, 90.1, 90.2])
+    add_seeds(tmp_path, SWARM, [90.0, 90.1, 90.2], git_commit=OTHER)
+    (claim,) = judge(read_library(tmp_path), papers()).judgements
+    assert "its records are of 2 commits: 012345678, fedcba987" in claim.note
+    assert len(claim.records) == 6
+
+
+def test_a_missing_seed_is_said(tmp_path: Path) -> None:
+    add_seeds(tmp_path, LARGEBATCH, [90.0, 90.1, 90.2, 90.3])
+    swarm = add_seeds(tmp_path, SWARM, [90.0, 90.1, 90.2, 90.3])
+    (whole,) = judge(read_library(tmp_path), papers()).judgements
+    assert "not used" not in whole.note
+    shutil.rmtree(swarm[1])
+    (claim,) = judge(read_library(tmp_path), papers()).judgements
+    assert claim.seeds == (1, 3, 4)
+    assert "seed 2 is not used: no record of swarm" in claim.note
+
+
+def fast(results: Path, run: Run, reach: float) -> Path:
+    """Add a record of 8 points whose loss falls from 2.3 to 0.3 within `reach` epochs, and 0.02 higher a seed."""
+    run = run.replace(evaluations=8)
+    rows = epoch_rows(run, 90.0)
+    for row in rows:
+        share = min(1.0, row["epoch"] / reach)
+        row["train_loss"] = 0.3 + 2 * (1 - share) + 0.02 * run.seed
+    return Store(results / "runs").add(run, provenance=PROVENANCE, outcome={}, epochs=rows, workers=worker_rows(run))
+
+
+def test_a_run_that_converges_suspiciously_fast_is_reported(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        fast(tmp_path, LARGEBATCH.recipe("laptop", seed, None), 4.0)
+    assert read_library(tmp_path).suspects == {}
+    slower = fast(tmp_path, SWARM.recipe("laptop", 1, None), 2.5)  # faster than the others, but not that much
+    assert read_library(tmp_path).suspects == {}
+    shutil.rmtree(slower)
+    cell = replace(SWARM, recipe=lambda *of: SWARM.recipe(*of).replace(evaluations=8))
+    whole = replace(LARGEBATCH, recipe=lambda *of: LARGEBATCH.recipe(*of).replace(evaluations=8))
+    folder = fast(tmp_path, SWARM.recipe("laptop", 1, None), 0.5)
+    library = read_library(tmp_path)
+    (suspect,) = library.suspects.values()
+    assert suspect.folder == folder.name
+    assert "suspiciously fast" in suspect.reason
+    verdicts = judge(library, papers(cells=(whole, cell)))
+    assert verdicts.suspects == (suspect,)
+    assert "1 of its records converged suspiciously fast" in verdicts.judgements[0].note
+    printed = StringIO()
+    print_verdicts(verdicts, printed)
+    assert f"look at: {folder.name}" in printed.getvalue()
+    page = build(tmp_path, papers(cells=(whole, cell)), ["svg"]).page.read_text()
+    assert "Records to look at" in page and suspect.reason in page

@@ -38,7 +38,7 @@ def test_a_table_has_the_mean_its_t_interval_and_where_it_comes_from(results: Pa
         "LB-SGD", "laptop", "mpi", 4, "horovod", "1 2 3",
     )  # fmt: skip
     assert row["test_top1_percent"] == 91.0
-    assert row["test_top1_percent_high"] - 91.0 == pytest.approx(2.919986 / math.sqrt(3))
+    assert row["test_top1_percent_high"] - 91.0 == pytest.approx(4.302653 / math.sqrt(3))
     assert row["local_mean_top1_percent"] == 90.5
     assert row["local_worst_top1_percent"] == 89.5
     assert row["bytes_sent_per_step"] == 4000
@@ -48,7 +48,16 @@ def test_a_table_has_the_mean_its_t_interval_and_where_it_comes_from(results: Pa
 
 def test_the_markdown_table_shows_the_same(results: Path) -> None:
     table(results)
-    assert "91.00 [89.31, 92.69]" in (results / "tables" / "toys.md").read_text()
+    assert "91.00 [88.52, 93.48]" in (results / "tables" / "toys.md").read_text()
+
+
+def test_the_latex_table_shows_the_same(results: Path) -> None:
+    table(results)
+    text = (results / "tables" / "toys.tex").read_text()
+    assert "\\toprule" in text
+    (row,) = [line for line in text.splitlines() if line.lstrip().startswith("LB-SGD")]
+    assert "91.00 [88.52, 93.48]" in row
+    assert "\\%" in text and " % " not in text.split("\n", 1)[1]
 
 
 def test_a_diverged_seed_is_counted_not_averaged(results: Path) -> None:
