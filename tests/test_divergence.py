@@ -1,11 +1,17 @@
 """A run that diverges ends early, in all its workers, whatever they wait for; and its record is a result."""
 
 import math
+from pathlib import Path
 
 import pytest
 
+from repro.launch.campaign import campaign
+from repro.launch.wanted import Wanted
+from repro.report.guards import check
+from repro.report.measures import finals
 from repro.runs.simulate import simulate
 from repro.runs.spec import options
+from repro.runs.store import Store
 from repro.tasks.quadratic import Quadratic
 from repro.worlds import platform
 from tests.conformance.case import MOMENTUM, Case
@@ -53,3 +59,25 @@ def test_a_finite_run_is_not_ended() -> None:
     done = simulate(run, of.task, machine, method=CASES[0].method)
     assert not done.diverged
     assert {row["steps"] for row in done.workers} == {run.num_steps(of.task.num_samples)}
+
+
+def test_its_record_is_believed_and_counts_as_diverged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ["sgd.lr=1e30", "evaluations=4"]
+    wanted = Wanted(["demo.digits-dpsgd"], "smoke", 1, changes=changes, world="simulated")
+    assert campaign(wanted, tmp_path) == 0
+    assert "diverged after" in capsys.readouterr().out
+    (record,) = Store(tmp_path / "runs")
+    assert record.outcome["state"] == "diverged"
+    assert max(record.workers["steps"]) < record.run.num_steps(1000)
+    checked = check([record])
+    assert checked.problems == ()
+    assert math.isnan(finals(list(checked.records.values()), "test_loss")[0])
+
+
+def test_a_run_that_stopped_early_and_says_it_diverged_is_not_believed(tmp_path: Path) -> None:
+    assert campaign(Wanted(["demo.digits-dpsgd"], "smoke", 1, world="simulated"), tmp_path) == 0
+    (record,) = Store(tmp_path / "runs")
+    head = record.folder / "run.json"
+    head.write_text(head.read_text().replace('"state": "finished"', '"state": "diverged"'))
+    (problem,) = check(Store(tmp_path / "runs")).problems
+    assert "has not diverged" in problem.reason

@@ -47,6 +47,7 @@ def check(records: Iterable[Record]) -> Checked:
     - where it says that its workers took different numbers of steps, in place of these two: a row's samples are not
       whole batches, or its steps not their mean over the workers, rounded down; a worker's samples are not those of its
       steps, or all workers' not those of the last row; or the last row's steps are fewer than those above;
+    - where it says that it diverged, likewise, but that it may have ended early: its last loss is a number;
     - a table's digest is not the one in run.json (a number was changed);
     - N is not what most records of the same task say, or there is no most;
     - it was made at another git commit than most of the records that differ from it in the seed alone.
@@ -88,7 +89,7 @@ def _other_name(record: Record) -> str:
 
 def _groups(table: "pd.DataFrame") -> Iterable[tuple[str, Columns]]:
     """Yield (key, columns as lists): many times faster than a small DataFrame for each record."""
-    wanted = ("epoch", "samples", "steps", "evaluated_model", "rank")
+    wanted = ("epoch", "samples", "steps", "evaluated_model", "rank", "train_loss")
     names = [name for name in wanted if name in table.columns]
     columns = {name: table[name].tolist() for name in names}
     bounds = table.groupby("key", sort=False).size()
@@ -106,7 +107,8 @@ def _training_samples(epochs: Columns) -> int:
 
 def _wrong_rows(record: Record, size: int, epochs: Columns, workers: Columns) -> str:
     """Return what is wrong with the rows and their numbers of samples; empty where nothing is."""
-    run, equal = record.run, record.outcome.get("equal_steps", True)
+    run, early = record.run, record.outcome.get("state") == "diverged"
+    equal = record.outcome.get("equal_steps", True) and not early
     batch = run.workers * run.batch_size
     if size == 0:
         return "no samples were drawn"
@@ -127,10 +129,19 @@ def _wrong_rows(record: Record, size: int, epochs: Columns, workers: Columns) ->
     drawn, said = sum(workers["samples"]), max(epochs["samples"])
     if drawn != said:
         return f"the workers drew {drawn:.0f} samples, the last row says {said:.0f}"
+    if early:
+        finite = any(map(math.isfinite, _last_of(epochs, "train_loss")))
+        return "it ended early, but its last loss is a number: it has not diverged" if finite else ""
     steps, expected = max(epochs["steps"]), run.num_steps(size)
     if steps != expected and (equal or steps < expected):
         return f"{steps:.0f} steps, but {run.epochs:g} epochs of {size} samples are {expected} of {batch}"
     return ""
+
+
+def _last_of(epochs: Columns, name: str) -> list[float]:
+    """Return the values of a column in the rows of the last evaluation point."""
+    last = max(epochs["epoch"])
+    return [value for value, epoch in zip(epochs[name], epochs["epoch"], strict=True) if epoch == last]
 
 
 def _odd_sizes(records: dict[str, Record], sizes: dict[str, int]) -> dict[str, str]:
