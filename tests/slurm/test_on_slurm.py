@@ -174,13 +174,16 @@ def test_requeued_in_the_middle_and_cancelled_the_same_command_makes_only_what_i
 
 
 def test_a_time_limit_that_is_too_short_only_takes_longer(slurm: Cluster, repro: Repro, tmp_path: Path) -> None:
-    """A synchronous run ends as it does undisturbed; a rank that sleeps makes it longer there."""
-    there, here = tmp_path / "there", tmp_path / "here"
-    epochs = ("--set", "epochs=75")
-    path = tmp_path / "here.toml"
-    path.write_text((site.FOLDER / "generic.toml").read_text() + "signal_s = 30\n")
-    slow = ("--world", "mpi", "--delays", "slow:8@0")
-    wanted = (*two_ranks(there, "demo.digits-dpsgd"), *epochs, *slow)
+    """A synchronous run ends as it does undisturbed; its ranks take their time until it has been put back."""
+    there, here, slow = tmp_path / "there", tmp_path / "here", tmp_path / "slow"
+    epochs = ("--set", "epochs=15")
+    path, paced = tmp_path / "here.toml", tmp_path / "paced"
+    paced.write_text(f'#!/bin/sh\nshift 3\nexec "{sys.executable}" -m tests.slurm.paced_rank "{slow}" "$@"\n')
+    paced.chmod(0o755)
+    slow.touch()
+    launcher = f"srun --mpi=pmix --kill-on-bad-exit=1 -n {{ranks}} {paced}"
+    path.write_text(f'title = "of the test"\nlauncher = "{launcher}"\nsignal_s = 30\n')
+    wanted = (*two_ranks(there, "demo.digits-dpsgd"), *epochs)
     code, _, errors = repro("submit", *wanted, "--site", path, "--time", "10", "--save-every", 1, "--no-report")
     assert code == 0, errors
     (job,) = jobs(there)
@@ -188,6 +191,7 @@ def test_a_time_limit_that_is_too_short_only_takes_longer(slurm: Cluster, repro:
     # Slurm looks every 30 seconds whether it must send a signal before it looks again
     slurm.call("scontrol", "update", f"JobId={job}_0", "TimeLimit=1")
     until(lambda: "time is nearly over: back into the queue" in log(there, "2-ranks-0"), slurm)
+    slow.unlink()
     slurm.call("scontrol", "update", f"JobId={job}_0", "TimeLimit=10")
     assert repro("run", *two_ranks(here, "demo.digits-dpsgd"), *epochs)[0] == 0
     until(lambda: queue(slurm) == [], slurm)
