@@ -107,6 +107,7 @@ class TestCommandLines:
         assert image(mpi_folder=Path("/opt/mpi")).python([Path("/results")]) == (
             "apptainer", "exec", "--bind", "/results", "--bind", "/opt/mpi",
             "--env", "REPRO_CONTAINER=cpu.sif sha256:ab12",
+            "--env", "MPI4PY_LIBMPI=/opt/mpi/lib/libmpi.so.40",
             "--env", "LD_LIBRARY_PATH=/opt/mpi/lib:/.singularity.d/libs",
             "/images/cpu.sif", "/opt/reprosgd/.venv/bin/python", "-I",
         )  # fmt: skip

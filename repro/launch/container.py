@@ -60,6 +60,8 @@ class Container:
             words += ["--bind", str(folder)]
         words += ["--env", f"{CONTAINER_VARIABLE}={self.identity}"]
         if self.mpi_folder:
+            # mpi4py's wheel asks this variable first; Horovod, which comes after it, finds that library loaded
+            words += ["--env", f"MPI4PY_LIBMPI={self.mpi_folder}/lib/{self.abi}"]
             # the second is where --nv puts the driver's libraries
             words += ["--env", f"LD_LIBRARY_PATH={self.mpi_folder}/lib:/.singularity.d/libs"]
         return (*words, str(self.image), PYTHON, ISOLATED)
