@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from baselines.parts.matcha_schedule import vanilla
+from baselines.parts.matcha_schedule import schedule, vanilla
 from baselines.parts.topology import published_matchings
 from repro.report.published import Published, read_published
 from repro.worlds.platform import WORKLOADS
@@ -61,6 +61,14 @@ def _graph(matching: tuple[tuple[int, int], ...], nodes: int) -> nx.Graph:
     graph = nx.empty_graph(nodes)
     graph.add_edges_from(matching)
     return graph
+
+
+def test_matcha_has_vanillas_norm_at_a_budget_of_0_48(printed: dict[tuple[str, str], Published]) -> None:
+    label = printed["graph0-cb100", "spectral_norm_rho"].value
+    norm = vanilla("matcha:0", 8).rho
+    assert (label, round(norm, 3)) == (0.66, 0.654)
+    assert schedule("matcha:0", 8, 0.47).rho == pytest.approx(label, abs=0.005)
+    assert schedule("matcha:0", 8, 0.48).rho > norm > schedule("matcha:0", 8, 0.49).rho
 
 
 def test_a_re_run_of_the_released_code_has_just_these_two_nodes_behind(
