@@ -23,6 +23,7 @@ from repro.report.plotdata import (
     final_data,
     level_data,
     points_of,
+    speedup_data,
     sweep_data,
     time_data,
 )
@@ -76,8 +77,7 @@ def figures_of(papers: Mapping[str, Paper], library: Library) -> list[Figure]:
             swept.setdefault((panel.group, replace(panel.setting, workers=None)), []).append(panel)
         else:
             found += _draw_panel(panel, library, look)
-    found += [_draw_sweep(group, library, look) for group in swept.values()]
-    return found
+    return found + [figure for group in swept.values() for figure in _draw_sweep(group, library, look)]
 
 
 def _draw_panel(panel: Panel, library: Library, look: Mapping[str, Look]) -> Iterator[Figure]:
@@ -190,36 +190,55 @@ def _draw_finals(panel: Panel, quantity: Quantity, data: "pd.DataFrame", look: M
     return _save(panel, f"final-{quantity.slug}", caption, data, draw, height, used)
 
 
-def _draw_sweep(swept: list[Panel], library: Library, look: Mapping[str, Look]) -> Figure:
+def _draw_sweep(swept: list[Panel], library: Library, look: Mapping[str, Look]) -> Iterator[Figure]:
     whole = replace(swept[0], setting=replace(swept[0].setting, workers=None))
-    data, methods = sweep_data(swept, library), {label: m for panel in swept for label, m in panel.methods.items()}
-    used = [look[method] for method in methods.values()]
+    methods = {label: look[method] for panel in swept for label, method in panel.methods.items()}
+    times, speedups = sweep_data(swept, library), speedup_data(swept, library)
+    workers = sorted(times["workers"].unique())
+    runs = [record.run for panel in swept for series in panel.series for record in series.records]
+    timed = sorted({run.timed_as for run in runs if run.timed_as})
+    also = f" Gradients and messages are timed as those of {', '.join(timed)}." if timed else ""
 
-    def draw(axes: "Axes") -> None:
-        for label, rows in data.groupby("method", sort=False):
-            style = look[methods[str(label)]]
-            axes.fill_between(rows["workers"], rows["low"], rows["high"], color=style.colour, alpha=0.15, linewidth=0)
-            axes.plot(
-                rows["workers"], rows["estimate"], label=label, color=style.colour, linestyle=style.dashes,
-                marker=style.marker, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5, linewidth=1.4,
-            )  # fmt: skip
-        workers = sorted(data["workers"].unique())
-        axes.plot(
-            workers, [data["gradient_s"].mean()] * len(workers), color="#999999", linewidth=0.9, label="gradient alone"
-        )
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(workers, [str(n) for n in workers])
-        axes.minorticks_off()
-        axes.set(xlabel="workers", ylabel=STEP_TIME.label)
-        axes.figure.legend(loc="outside lower center", ncols=3 if max(map(len, methods)) < 15 else 2)
+    def draw_times(axes: "Axes") -> None:
+        _over_workers(axes, times, methods, ("gradient alone", [times["gradient_s"].mean()] * len(workers)))
+        axes.set_ylabel(STEP_TIME.label)
+
+    def draw_speedups(axes: "Axes") -> None:
+        _over_workers(axes, speedups, methods, ("as many times as workers", workers))
+        axes.set_yscale("log", base=2)
+        axes.set_yticks(workers, [str(n) for n in workers])
+        axes.set_ylabel("speed-up")
 
     caption = (
         f"{_sentence(STEP_TIME.words)} against the number of workers. {BAND} The vertical axis does not start at 0."
     )
-    runs = [record.run for panel in swept for series in panel.series for record in series.records]
-    if timed := sorted({run.timed_as for run in runs if run.timed_as}):
-        caption += f" Gradients and messages are timed as those of {', '.join(timed)}."
-    return _save(whole, f"{STEP_TIME.slug}-workers", caption, data, draw, 3.9, used)
+    used = list(methods.values())
+    yield _save(whole, f"{STEP_TIME.slug}-workers", caption + also, times, draw_times, 3.9, used)
+    caption = (
+        "Speed-up over one worker that does nothing but compute gradients: the number of workers, times the part of "
+        f"their time that goes to gradients. {BAND}"
+    )
+    yield _save(whole, "speed-up-workers", caption + also, speedups, draw_speedups, 3.9, used)
+
+
+def _over_workers(
+    axes: "Axes", data: "pd.DataFrame", methods: Mapping[str, Look], reference: tuple[str, Sequence[float]]
+) -> None:
+    for label, rows in data.groupby("method", sort=False):
+        style = methods[str(label)]
+        axes.fill_between(rows["workers"], rows["low"], rows["high"], color=style.colour, alpha=0.15, linewidth=0)
+        axes.plot(
+            rows["workers"], rows["estimate"], label=label, color=style.colour, linestyle=style.dashes,
+            marker=style.marker, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5, linewidth=1.4,
+        )  # fmt: skip
+    workers = sorted(data["workers"].unique())
+    label, values = reference
+    axes.plot(workers, values, color="#999999", linewidth=0.9, label=label)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(workers, [str(n) for n in workers])
+    axes.minorticks_off()
+    axes.set_xlabel("workers")
+    axes.figure.legend(loc="outside lower center", ncols=3 if max(map(len, methods)) < 15 else 2)
 
 
 def _draw_breakdown(panel: Panel, data: "pd.DataFrame") -> Figure:

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of `summary`: its heading in tables, its unit, and the decimals it is shown with."""
+    """A column of `summary`: its heading in tables, its unit, and the decimals it is shown with.
+
+    Args:
+        communication: it belongs into the table about communication.
+    """
 
     name: str
     title: str
     unit: str
     decimals: int
+    communication: bool = False
 
 
 MEASURES = (
@@ -33,8 +38,11 @@ MEASURES = (
     Measure("clock_s", "clock", "s", 1),
     Measure("seconds_per_step", "time a step", "s", 4),
     Measure("samples_per_s", "speed, all workers together", "samples/s", 1),
-    Measure("bytes_sent_per_step", "sent by a worker a step", "B", 0),
-    Measure("wait_share_percent", "time waiting", "%", 1),
+    Measure("bytes_sent_per_step", "sent by a worker a step", "B", 0, communication=True),
+    Measure("wait_share_percent", "time waiting", "%", 1, communication=True),
+    Measure("messages_per_step", "messages of a worker a step", "", 2, communication=True),
+    Measure("bytes_received_per_step", "received by a worker a step", "B", 0, communication=True),
+    Measure("megabytes_sent", "sent by a worker in all", "MB", 1, communication=True),
 )
 
 
@@ -70,6 +78,9 @@ def summary(frames: Frames) -> "pd.DataFrame":
             "seconds_per_step": totals["clock_s"] / totals["steps"],
             "samples_per_s": (workers["samples"] / workers["clock_s"]).groupby(workers["key"]).sum(),
             "bytes_sent_per_step": totals["bytes_sent"] / totals["steps"],
+            "messages_per_step": totals["messages"] / totals["steps"],
+            "bytes_received_per_step": totals["bytes_received"] / totals["steps"],
+            "megabytes_sent": totals["bytes_sent"] / count / 1e6,
             "wait_share_percent": 100 * totals["wait_s"] / totals["clock_s"],
             "gradient_s": totals["gradient_s"] / count,
             "wait_s": totals["wait_s"] / count,

@@ -192,6 +192,24 @@ def sweep_data(swept: Sequence[Panel], library: Library) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=columns).sort_values(["method", "workers"], kind="stable", ignore_index=True)
 
 
+def speedup_data(swept: Sequence[Panel], library: Library) -> "pd.DataFrame":
+    """Return method, workers, estimate, low, high, seeds of the speed-up over one worker that only computes gradients.
+
+    With n workers it is n times the part of the time in which they compute gradients.
+    """
+    import pandas as pd
+
+    rows = []
+    for panel in swept:
+        for series in panel.series:
+            parts = library.summary.loc[series.keys, list(PARTS)]
+            values = series.records[0].run.workers * (parts["gradient_s"] / parts.sum(axis=1)).to_numpy(dtype=float)
+            bounds = (float(bound[0]) for bound in row_intervals(values[None, :], log=False))
+            rows.append((series.label, panel.setting.workers, *bounds, len(values)))
+    columns = ["method", "workers", "estimate", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["method", "workers"], kind="stable", ignore_index=True)
+
+
 def time_data(panel: Panel, library: Library) -> "pd.DataFrame":
     """Return for each method the seconds of a run by what they were for, mean over workers and seeds."""
     import pandas as pd

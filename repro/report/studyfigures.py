@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 COLUMNS = 3
 """Panels beside each other, where nothing else says how many."""
 
+PUBLISHED_MARKERS = ("x", "+", "1", "2", "3", "4")
+"""What a paper shows is black and dotted, with markers that ours do not have."""
+
 Facets = list[list[tuple[str, "pd.DataFrame"]]]
 """Rows of panels: heading and data."""
 
@@ -187,10 +190,10 @@ def _draw_lines(canvas: "Canvas", facets: Facets, figure: Lines, look: Mapping[s
             labels.setdefault(label, drawn)
         if figure.level is not None:
             axes.axhline(figure.level, color="#999999", linewidth=0.9)
-        for series in figure.published:
+        for series, marker in zip(figure.published, _published_markers(figure), strict=True):
             if series.panel is None or heading == figure.panels.format(_short(series.panel)):
                 (drawn,) = axes.plot(
-                    *zip(*series.points, strict=True), "x:", color="black", markersize=5, linewidth=0.9
+                    *zip(*series.points, strict=True), ":", marker=marker, color="black", markersize=5, linewidth=0.9
                 )
                 labels.setdefault(f"published: {series.label}", drawn)
         _dress(axes, heading, figure.x, figure.y)
@@ -199,6 +202,12 @@ def _draw_lines(canvas: "Canvas", facets: Facets, figure: Lines, look: Mapping[s
     if named:
         columns = 4 if max(map(len, named)) < 14 else 3 if max(map(len, named)) < 18 else 2
         canvas.legend(list(named.values()), list(named), loc="outside lower center", ncols=columns)
+
+
+def _published_markers(figure: Lines) -> list[str]:
+    """Return the marker of each published series: the same for the same label, whatever the panel."""
+    labels = list(dict.fromkeys(series.label for series in figure.published))
+    return [PUBLISHED_MARKERS[labels.index(series.label) % len(PUBLISHED_MARKERS)] for series in figure.published]
 
 
 def _spare_looks() -> Iterator[Look]:

@@ -33,13 +33,17 @@ def rows_of(panel: Panel, library: Library) -> list[Row]:
     return [_row(series, panel, library) for series in panel.series]
 
 
-def measured(rows: Sequence[Row]) -> list[Measure]:
-    """Return the measures that at least one row has."""
-    return [m for m in MEASURES if any(row.measures[m.name] is not None for row in rows)]
+def measured(rows: Sequence[Row], communication: bool | None = None) -> list[Measure]:
+    """Return the measures that at least one row has; those about communication, the others, or with None all."""
+    wanted = [m for m in MEASURES if communication in (None, m.communication)]
+    return [m for m in wanted if any(row.measures[m.name] is not None for row in rows)]
 
 
 def write_tables(results: Path, papers: Mapping[str, Paper], library: Library) -> dict[str, list[Row]]:
-    """Write `results`/tables/<group>.csv, .md and .tex for each group with records; return the rows by group."""
+    """Write `results`/tables/<group>.csv, .md and .tex for each group with records; return the rows by group.
+
+    Of measures about communication there are tables of their own, <group>-communication.md and .tex.
+    """
     tables: dict[str, list[Row]] = {group: [] for group in groups(papers)}
     for panel in panels(papers, library.matching):
         tables[panel.group] += rows_of(panel, library)
@@ -48,13 +52,14 @@ def write_tables(results: Path, papers: Mapping[str, Paper], library: Library) -
     filled = {group: rows for group, rows in tables.items() if rows}
     for group, rows in filled.items():
         _write_csv(folder / f"{group}.csv", rows)
-        write_tabular(folder, group, CAPTION, *_texts(rows))
+        write_tabular(folder, group, CAPTION, *_texts(rows, communication=False))
+        write_tabular(folder, f"{group}-communication", COMMUNICATION_CAPTION, *_texts(rows, communication=True))
     return filled
 
 
-def _texts(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
+def _texts(rows: Sequence[Row], communication: bool) -> tuple[list[str], list[list[object]]]:
     """Return headings and fields of a group's table."""
-    columns = measured(rows)
+    columns = measured(rows, communication)
     headings = ["method", "scale", "world", "n workers", "engine", "seeds", *(heading(m) for m in columns)]
     body = [
         [row.series.label, row.scale, row.world, row.workers, row.engine, len(row.seeds)]
@@ -67,6 +72,11 @@ def _texts(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
 CAPTION = (
     "Mean over seeds with its 95 % Student t interval, at the last evaluation point; one seed has no interval. "
     "Verdicts rest on 90 % intervals: two one-sided tests at 5 %."
+)
+
+
+COMMUNICATION_CAPTION = (
+    "What a worker sends and waits for: means over workers and seeds, with 95 % intervals over seeds."
 )
 
 

@@ -10,6 +10,7 @@ from repro.report.figures import Figure
 from repro.report.grouping import groups, panels
 from repro.report.guards import Problem
 from repro.report.library import Library
+from repro.report.measures import Measure
 from repro.report.published import SPREADS, Published
 from repro.report.recordlist import (
     HEADINGS,
@@ -21,7 +22,7 @@ from repro.report.recordlist import (
 )
 from repro.report.statistics import WORDS, Word
 from repro.report.studies import StudyTables
-from repro.report.tables import CAPTION, Row, heading, measured, shown
+from repro.report.tables import CAPTION, COMMUNICATION_CAPTION, Row, heading, measured, shown
 from repro.report.verdicts import Judgement, Verdicts, interval_text
 from repro.runs.provenance import commit_of
 from repro.runs.record import Record
@@ -43,6 +44,10 @@ LOOKS = (
     "claims whose truth lies on the edge of the region, up to one in twenty is called reproduced by chance."
 )
 STUDY_HEADINGS = ("table", "scale", "numbers", "seed", "rows", "commit", "code", "wall s", "started (UTC)", "on")
+
+
+FILES_NAMED = 3
+"""How many of a study's files that have changed since are named; study.json has all."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +131,13 @@ class TableRow:
 
 @dataclass(frozen=True)
 class GroupView:
-    """The results of one group of cells."""
+    """The results of one group of cells, and the same rows with what is about communication."""
 
     name: str
     headings: tuple[str, ...]
     rows: tuple[TableRow, ...]
+    communication_headings: tuple[str, ...]
+    communication: tuple[TableRow, ...]
     figures: tuple[Figure, ...]
 
 
@@ -152,6 +159,7 @@ class Page:
     record_groups: tuple[RecordGroup, ...]
     environments: tuple[Environment, ...]
     table_caption: str = CAPTION
+    communication_caption: str = COMMUNICATION_CAPTION
     looks: str = LOOKS
 
     @property
@@ -321,7 +329,7 @@ def _study_row(table: StudyTable) -> StudyRow:
         str(run.seed) if run.seed else "exact",
         str(outcome["rows"]),
         commit_of(table),
-        f"not as now: {', '.join(table.other_code)}" if table.other_code else "as now",
+        _changed(table.other_code),
         f"{outcome['wall_s']:.1f}",
         str(outcome["started_utc"])[:19].replace("T", " "),
         str(table.provenance.get("cpu") or ""),
@@ -329,20 +337,34 @@ def _study_row(table: StudyTable) -> StudyRow:
     return StudyRow(study_anchor_of(run.folder), run.folder, fields)
 
 
+def _changed(files: Sequence[str]) -> str:
+    if not files:
+        return "as now"
+    others = f" and {len(files) - FILES_NAMED} others" if len(files) > FILES_NAMED else ""
+    return f"not as now: {', '.join(files[:FILES_NAMED])}{others}"
+
+
 def _group_view(name: str, rows: Sequence[Row], figures: Sequence[Figure]) -> GroupView:
-    columns = measured(rows)
+    results, communication = measured(rows, communication=False), measured(rows, communication=True)
     return GroupView(
         name=name,
-        headings=("scale", "world", "n", "engine", "seeds", *(heading(measure) for measure in columns)),
-        rows=tuple(
-            TableRow(
-                label=row.series.label,
-                anchor=group_anchor_of(row.series.records[0]),
-                setting=(row.scale, row.world, str(row.workers), row.engine),
-                seeds=tuple(Link(str(record.run.seed), anchor_of(record)) for record in row.series.records),
-                numbers=tuple(shown(row.measures[measure.name], measure) for measure in columns),
-            )
-            for row in rows
-        ),
+        headings=_headings(results),
+        rows=tuple(_table_row(row, results) for row in rows),
+        communication_headings=_headings(communication),
+        communication=tuple(_table_row(row, communication) for row in rows),
         figures=tuple(figure for figure in figures if figure.group == name),
+    )
+
+
+def _headings(columns: Sequence[Measure]) -> tuple[str, ...]:
+    return "scale", "world", "n", "engine", "seeds", *map(heading, columns)
+
+
+def _table_row(row: Row, columns: Sequence[Measure]) -> TableRow:
+    return TableRow(
+        label=row.series.label,
+        anchor=group_anchor_of(row.series.records[0]),
+        setting=(row.scale, row.world, str(row.workers), row.engine),
+        seeds=tuple(Link(str(record.run.seed), anchor_of(record)) for record in row.series.records),
+        numbers=tuple(shown(row.measures[measure.name], measure) for measure in columns),
     )

@@ -52,6 +52,7 @@ TAMPERING: dict[str, tuple[Callable[[Path], object], str]] = {
     "other columns": (lambda f: (f / "epochs.csv").write_text("epoch,loss\n1,2\n"), "other columns"),
     "no rows": (lambda f: edit_rows(f / "epochs.csv", 0), "has no rows"),
     "stopped early": (lambda f: edit_rows(f / "epochs.csv", 3), "drew"),
+    "changed loss": (lambda f: edit_csv(f / "epochs.csv", 4, "train_loss", "0.01"), "changed after the run"),
     "changed accuracy": (lambda f: edit_csv(f / "epochs.csv", 2, "test_top1_percent", "99.0"), "changed after the run"),
     "point written twice": (lambda f: edit_rows(f / "epochs.csv", 2, times=2), "two rows"),
 }

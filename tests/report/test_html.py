@@ -98,7 +98,9 @@ def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
 
 
 def test_every_number_of_a_results_table_leads_to_its_records(page: str) -> None:
-    (table,) = re.findall(r'<table class="results">.*?</table>', page, re.S)
+    results, communication = re.findall(r'<table class="results">.*?</table>', page, re.S)
+    assert "sent by a worker a step" in communication
+    table = results + communication
     cells = re.findall(r'<td class="num">(.*?)</td>', table)
     assert cells
     assert all(cell.startswith('<a href="#g-') for cell in cells if cell)
@@ -109,7 +111,7 @@ def test_the_markdown_says_the_same(page: str, results: Path) -> None:
     assert "**reproduced**" in text
     assert "&lt;script>alert(1)&lt;/script> \\| &lt;b>" in text
     for line in text.splitlines():
-        if line.startswith("| ") and "H=2" in line:
+        if line.startswith("| ") and "H=2" in line and "4,000" not in line:  # a number of bytes has no spread
             assert "[" in line
     blocks = [block.splitlines() for block in text.split("\n\n") if block.lstrip().startswith("| ")]
     for block in blocks:

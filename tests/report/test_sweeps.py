@@ -61,7 +61,7 @@ def test_a_claim_over_a_sweep_is_judged_once(results: Path) -> None:
 
 
 def test_a_sweep_is_one_curve_over_the_workers(results: Path) -> None:
-    (figure,) = write_figures(results, PAPERS, read_library(results))
+    figure, speedup = write_figures(results, PAPERS, read_library(results))
     assert figure.name == "toys-laptop-simulated-piz-daint-lognormal-0.1-step-time-workers"
     assert "resnet50-imagenet" in figure.caption
     data = pd.read_csv(results / "figures" / f"{figure.name}.csv")
@@ -69,6 +69,9 @@ def test_a_sweep_is_one_curve_over_the_workers(results: Path) -> None:
     assert data["seeds"].tolist() == [3, 2, 2]
     assert data["estimate"].tolist() == pytest.approx([0.01] * 3)
     assert data["gradient_s"].tolist() == pytest.approx([0.006] * 3)
+    data = pd.read_csv(results / "figures" / f"{speedup.name}.csv")
+    assert data["estimate"].tolist() == pytest.approx([0.6 * workers for workers in SWEEP])
+    assert "one worker that does nothing but compute gradients" in speedup.caption
 
 
 def test_cells_that_say_different_places_are_compared_where_they_say(tmp_path: Path) -> None:
