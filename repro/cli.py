@@ -25,7 +25,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Names = Annotated[list[str], typer.Argument(help="Cells and studies (paper.name), papers, or groups such as cifar.")]
+Names = Annotated[
+    list[str], typer.Argument(help="Cells and studies (paper.name), papers, groups such as cifar, or all.")
+]
 ScaleOption = Annotated[str, typer.Option(help="smoke (seconds), laptop (minutes) or paper (as printed).")]
 Seeds = Annotated[int | None, typer.Option(help="Number of seeds, from 1 on; by default 1 at smoke scale, else 3.")]
 Workers = Annotated[int | None, typer.Option(help="Number of workers; each cell's own by default.")]

@@ -12,6 +12,7 @@ import pytest
 
 from repro import cli
 from repro.launch.start import RunFailed
+from repro.launch.wanted import entries_of
 from repro.papers import PAPERS
 from repro.report.library import PUBLISHED
 from repro.runs.columns import SCHEMA_VERSION
@@ -90,6 +91,12 @@ def test_list_names_every_cell_and_starts_nothing(repro: Repro) -> None:
     for paper in PAPERS.values():
         for cell in paper.cells:
             assert f"{paper.key}.{cell.name} " in output
+
+
+def test_all_is_everything() -> None:
+    everything = entries_of(["all"], list(PAPERS.values()))
+    assert everything == entries_of([], list(PAPERS.values()))
+    assert {paper.key for paper, _ in everything} == set(PAPERS)
 
 
 def test_list_shows_what_a_name_means_with_its_group_and_the_number_of_printed_values(repro: Repro) -> None:

@@ -81,8 +81,8 @@ class Wanted:
 
 
 def entries_of(names: Sequence[str], papers: Sequence[Paper]) -> list[tuple[Paper, Cell | Study]]:
-    """Return the cells and studies that `names` mean: `paper.name`, a whole `paper`, or a group such as
-    `cifar`; all for none.
+    """Return the cells and studies that `names` mean: `paper.name`, a whole `paper`, a group such as `cifar`, or
+    `all`; all for none.
 
     Raises:
         UserError: a name means nothing.
@@ -93,7 +93,7 @@ def entries_of(names: Sequence[str], papers: Sequence[Paper]) -> list[tuple[Pape
         found = {
             full: (paper, entry)
             for full, (paper, entry) in by_name.items()
-            if name in (full, paper.key) or name in entry.groups
+            if name in (full, paper.key, "all") or name in entry.groups
         }
         if not found:
             groups = sorted({group for _, entry in by_name.values() for group in entry.groups})
