@@ -37,7 +37,7 @@ $(READY): constraints.txt pyproject.toml $(wildcard repro/launch/setup/*)
 	@touch $@
 
 doctor: $(READY) ## check MPI, Horovod, data and GPU; each line says ok, or the problem and its fix
-	@$(REPRO) doctor $(call option,--container,$(CONTAINER))
+	@$(REPRO) doctor --launcher $(LAUNCHER) $(call option,--site,$(SITE)) $(call option,--container,$(CONTAINER))
 
 demo: $(READY) ## the whole pipeline on handwritten digits: three methods, 4 ranks, 3 seeds, report (3 minutes)
 	@$(REPRO) reproduce demo $(call option,--results,$(RESULTS))
@@ -65,7 +65,8 @@ lint: $(READY) ## check style and types
 reproduce-%: $(READY) ## reproduce a group or a paper: cifar (30 minutes on 2 cores), swarmsgd, sgp, matcha, ...
 	@$(REPRO) $(or $(COMMAND_$(LAUNCHER)),$(error LAUNCHER is local or slurm, not $(LAUNCHER))) $* \
 		$(call option,--scale,$(SCALE)) $(call option,--seeds,$(SEEDS)) $(call option,--workers,$(NP)) \
-		$(call option,--cifar10-dir,$(CIFAR10_DIR)) $(call option,--jobs,$(JOBS)) $(call option,--results,$(RESULTS)) \
+		$(call option,--cifar10-dir,$(CIFAR10_DIR)) $(if $(filter local,$(LAUNCHER)),$(call option,--jobs,$(JOBS))) \
+		$(call option,--results,$(RESULTS)) \
 		$(call option,--site,$(SITE)) $(call option,--container,$(CONTAINER))
 
 status: $(READY) ## say which runs are done and which are not
@@ -86,6 +87,6 @@ report: $(READY) ## write verdicts, tables and results/report/index.html; draw w
 evidence: $(READY) ## bundle records, figures, verdicts and environment for artifact evaluation: evidence.zip
 	@$(REPRO) evidence $(call option,--results,$(RESULTS))
 
-clean-runs: ## remove what interrupted runs left behind; let running ones end first
+clean-runs: ## remove what interrupted runs left behind, their saved states and plans too; let running ones end first
 	rm -rf $(or $(RESULTS),results)/.scratch $(or $(RESULTS),results)/runs/.unfinished-* \
 		$(or $(RESULTS),results)/studies/.unfinished-*

@@ -59,6 +59,8 @@ def campaign(
     """
     from repro.launch.check import check
 
+    if log_order and save_every_s is not None:
+        raise UserError("--log-order is of a whole run, which is not saved: leave --save-every out")
     cores = available_cores()
     jobs = cores if jobs is None else jobs
     if jobs < 1:

@@ -94,6 +94,8 @@ def open_image(image: Path, runtime: Sequence[str] | None = None, mpi_folder: Pa
     if not image.is_file():
         raise UserError(f"no image {image}; `make container` builds one")
     runtime = tuple(runtime or (find_runtime(), "exec"))
+    if shutil.which(runtime[0]) is None:
+        raise UserError(f"no {runtime[0]} on PATH; load your machine's module of it")
     labels = _labels(runtime[0], image)
     try:
         commit, mpi, abi, variant = (
@@ -141,5 +143,5 @@ def _labels(runtime: str, image: Path) -> dict[str, str]:
     if asked.returncode:
         reason = (asked.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"{runtime} cannot read {image}: {reason}")
-    labels: dict[str, str] = json.loads(asked.stdout)["data"]["attributes"]["labels"]
-    return labels
+    labels: dict[str, str] | None = json.loads(asked.stdout)["data"]["attributes"].get("labels")
+    return labels or {}

@@ -118,8 +118,10 @@ def shared(comm: MPI.Intracomm) -> Answer:
 
 
 def job(comm: MPI.Intracomm) -> Answer:
-    """Return the answers of all parts, by name, for a job that is waited for once."""
-    return {name: part(comm) for name, part in PARTS.items()}
+    """Return the answers of all parts, by name, for a job that is waited for once; where a rank is alone, of those that
+    say why: there is nobody to send anything to."""
+    names = PARTS if comm.size > 1 else ("ranks", "started_by")
+    return {name: PARTS[name](comm) for name in names}
 
 
 PARTS: dict[str, Callable[[MPI.Intracomm], Answer]] = {

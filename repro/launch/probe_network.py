@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from repro.runs.provenance import CONTAINER_VARIABLE
+
 Answer = dict[str, Any]
 
 SMALL, LARGE = 8, 8 << 20
@@ -70,7 +72,7 @@ def started_by(comm: MPI.Intracomm, environment: Mapping[str, str] = os.environ)
     return {
         "library": MPI.Get_library_version().strip("\0"),
         "pmi": told,
-        "container": environment.get("APPTAINER_NAME"),
+        "container": environment.get(CONTAINER_VARIABLE),
     }
 
 

@@ -19,8 +19,9 @@ from repro.launch.exits import EXIT_USER_ERROR
 from repro.launch.mpi_env import name_and_version
 from repro.launch.progress import STOPPED, Reporter
 from repro.launch.saver import SAVE_EVERY_S, Saver, Stopped
+from repro.launch.scratch import checkpoints
 from repro.launch.variables import LOG_ORDER_VARIABLE, SAVE_EVERY_VARIABLE, TIMEOUT_VARIABLE
-from repro.runs.checkpoint import Checkpoints, checkpoints
+from repro.runs.checkpoint import Checkpoints, OtherState
 from repro.runs.evaluate import Evaluator
 from repro.runs.outcome import outcome, worker_row
 from repro.runs.provenance import provenance
@@ -165,6 +166,8 @@ def main(spec: Path, records: Path) -> None:
     except Stopped as stopped:
         if MPI.COMM_WORLD.rank == 0:
             print(STOPPED + str(stopped), flush=True)
+    except OtherState as error:  # of this run alone: others go on
+        _abort(str(error), 1)
     except UserError as error:
         _abort(str(error), EXIT_USER_ERROR)
     except OSError as error:

@@ -16,7 +16,7 @@ from repro.errors import UserError
 from repro.launch.exits import EXIT_INTERRUPTED
 from repro.launch.launcher import Launcher
 from repro.launch.progress import STOPPED, Progress, parse
-from repro.runs.checkpoint import checkpoints
+from repro.launch.scratch import checkpoints
 from repro.runs.folders import Folders
 from repro.runs.spec import Run
 from repro.runs.study import StudyRun
@@ -30,7 +30,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 """What keeps libraries to one core."""
 
 SAVE_S = 60.0
-"""How long a run that is to stop may take to save its state."""
+"""How long a run that is to stop may take to come to the end of its step and save its state."""
 
 
 class RunFailed(Exception):
@@ -48,6 +48,8 @@ async def launch(
     on_progress: Callable[[Progress], None],
     variables: Mapping[str, str],
     launcher: Launcher,
+    *,
+    save_s: float = SAVE_S,
 ) -> None:
     """Make `run`, on MPI ranks or in one process, and return when what it leaves is in `store`.
 
@@ -57,6 +59,7 @@ async def launch(
         spec: file to write the run's spec to; its log and its saved state are beside it, and are removed when the run
             has finished.
         variables: environment variables for the ranks, beside those that MPI needs.
+        save_s: how long ranks that are to stop may take for that.
 
     Raises:
         RunFailed: it ended without a record.
@@ -93,16 +96,18 @@ async def launch(
         code = await process.wait()
     except asyncio.CancelledError:
         if run.world == "mpi":
-            await _let_save(process)
+            await _let_save(process, save_s)
         raise
     finally:
         await _end(process)
+        if store.has(run):  # also where it was told to stop when it was as good as finished
+            log.unlink(missing_ok=True)
+            shutil.rmtree(checkpoints(spec), ignore_errors=True)
     if code == 0 and store.has(run):
-        log.unlink(missing_ok=True)
-        shutil.rmtree(checkpoints(spec), ignore_errors=True)
         return
-    if code == 0 and tail and tail[-1].startswith(STOPPED):
-        raise RunFailed(EXIT_INTERRUPTED, f"{run.folder} {tail[-1].removeprefix(STOPPED)}")
+    stopped = [line.removeprefix(STOPPED) for line in tail if line.startswith(STOPPED)]
+    if code == 0 and stopped:
+        raise RunFailed(EXIT_INTERRUPTED, f"{run.folder} {stopped[-1]}")
     refused = [line.partition(": ")[2] for line in tail if line.startswith("rank ")]
     if code == 2 and refused:
         raise UserError(refused[0])
@@ -111,13 +116,13 @@ async def launch(
     raise RunFailed(code, message)
 
 
-async def _let_save(process: Process) -> None:
+async def _let_save(process: Process, save_s: float) -> None:
     """Tell mpirun, or what is in its place, which tells the ranks, to save their state and stop; wait for that."""
     with suppress(ProcessLookupError, TimeoutError):
         process.send_signal(signal.SIGUSR1)
         assert process.stdout is not None
         # what nobody reads any more would hold up the ranks
-        await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), SAVE_S)
+        await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), save_s)
 
 
 async def _end(process: Process) -> None:

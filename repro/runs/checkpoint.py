@@ -28,9 +28,8 @@ HEAD = "whole.json"
 """Written last: a saved state without it is none. It has the digest of each rank's file."""
 
 
-def checkpoints(spec: Path) -> Path:
-    """Return the folder of the saved states of the run whose spec is in the file `spec`."""
-    return spec.with_suffix(".checkpoints")
+class OtherState(UserError):
+    """A saved state is not one of this run and this program."""
 
 
 class Checkpoints:
@@ -40,7 +39,7 @@ class Checkpoints:
     beside them, and a state says which it has. Only tensors and plain values are in them, and nothing else is read.
 
     Raises:
-        UserError: there are states, but of another run, or made by another version of the program or its packages.
+        OtherState: there are states, but of another run, or made by another version of the program or its packages.
     """
 
     def __init__(self, folder: Path, run: Run, communicator: MPI.Intracomm) -> None:
@@ -78,9 +77,10 @@ class Checkpoints:
         """Return this rank's part of the last state that all ranks can read, and its points; None where there is none.
 
         Raises:
-            UserError: see above.
+            OtherState: see above.
         """
-        for folder in self._communicator.bcast(self._states()[::-1]):
+        states = self._communicator.bcast(self._states()[::-1])
+        for folder in states:
             digest = self._check(folder)
             found = _read(folder / _name(self._communicator.rank), digest)
             points = None if found is None else self._points_of(found["points"])
@@ -90,14 +90,20 @@ class Checkpoints:
                 return found, points
             if self._communicator.rank == 0:
                 print(f"the saved state {folder} is damaged; taking the one before, or the start", flush=True)
+        if states and self._communicator.rank == 0:  # what cannot be read is not to count as the newest
+            shutil.rmtree(self._folder)
+        self._communicator.Barrier()
         return None
 
     def _check(self, folder: Path) -> str:
-        head = json.loads((folder / HEAD).read_text()) if self._communicator.rank == 0 else None
+        """Return the digest of this rank's file; one that no file has, where the head is damaged."""
+        head = _json(folder / HEAD) if self._communicator.rank == 0 else None
         head = self._communicator.bcast(head)
+        if head is None:
+            return ""
         changed = [name for name, value in self._of.items() if head.get(name) != value]
         if changed:
-            raise UserError(
+            raise OtherState(
                 f"the state saved in {self._folder} is of another {', '.join(changed).replace('_sha256', '')}: "
                 "go back to what saved it, or remove that folder to make the run from its start"
             )
@@ -152,6 +158,14 @@ def _write_bytes(path: Path, content: bytes | memoryview) -> None:
     except OSError as error:  # a full disk is to have room for what else is written
         draft.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _read(path: Path, sha256: str) -> dict[str, Any] | None:

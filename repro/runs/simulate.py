@@ -83,7 +83,8 @@ def simulate(
         def after_step(worker: Worker, clock_s: float) -> None:
             if on_step is not None and comm.rank == 0:
                 on_step(worker, clock_s)
-            divergence.after_step(algorithm)
+            if replay is None:  # a run whose order is logged goes on to its end
+                divergence.after_step(algorithm)
 
         clock_s = train(algorithm, points.add, after_step)
         return algorithm, clock_s

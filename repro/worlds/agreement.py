@@ -97,7 +97,8 @@ class Agreement:
 
     def _agree(self) -> None:
         while not self._all_ended:
-            wanted, going_on = self._max(self._wanted_now(), not self._ended)
+            ended = self._ended  # first: what is wanted before a rank's end counts
+            wanted, going_on = self._max(self._wanted_now(), not ended)
             if wanted:
                 self._decide(Pause(wanted))
             elif not going_on:

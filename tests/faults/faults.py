@@ -14,8 +14,9 @@ import psutil
 
 from repro.errors import UserError
 from repro.launch.launcher import Launcher, Local
+from repro.launch.scratch import checkpoints
 from repro.launch.start import RunFailed, launch
-from repro.runs.checkpoint import HEAD, checkpoints
+from repro.runs.checkpoint import HEAD
 from repro.runs.spec import Run, Sgd, options
 from repro.runs.store import Store
 from tests.conformance.case import Case

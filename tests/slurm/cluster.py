@@ -129,7 +129,12 @@ def why_not() -> str:
             return "not installed, and there is no apt-get"
         quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-            answer = subprocess.run(["apt-get", *command], env=quiet, capture_output=True, text=True, timeout=INSTALL_S)
+            try:
+                answer = subprocess.run(
+                    ["apt-get", *command], env=quiet, capture_output=True, text=True, timeout=INSTALL_S
+                )
+            except subprocess.TimeoutExpired:
+                return f"apt-get {command[0]} took longer than {INSTALL_S:.0f} s"
             if answer.returncode:
                 return f"apt-get {command[0]} failed: {(answer.stderr.strip().splitlines() or ['no message'])[-1]}"
     namespaces = subprocess.run([*NAMESPACE, "--net", "--uts", "true"], capture_output=True, text=True)

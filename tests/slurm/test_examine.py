@@ -14,6 +14,7 @@ GOOD: dict[str, Any] = {
     "launcher": PMIX,
     "ranks": {"sizes": [4, 4, 4, 4], "thread_level": "multiple"},
     "windows": {"wrong": []},
+    "shared": {"ranks_on_node": 2, "right": True},
     "started_by": {"library": "Open MPI v5.0.11, package: somebody's", "pmi": "PMIx", "container": None},
     "network": {"hosts": ["a", "a", "b", "b"], "latency_s": 2e-6, "bandwidth_bytes_per_s": 9e9},
     "progress": {"get_s": 5e-5, "target_computes_s": 0.3},

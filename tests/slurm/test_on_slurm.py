@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from repro import cli
+from repro.launch.scratch import checkpoints
 from repro.launch.slurm import site
 from repro.launch.slurm.launcher import Slurm
-from repro.runs.checkpoint import HEAD, checkpoints
+from repro.runs.checkpoint import HEAD
 from repro.runs.provenance import ROOT
 from repro.runs.record import Record
 from repro.runs.store import Store
@@ -203,21 +204,37 @@ def test_a_time_limit_that_is_too_short_only_takes_longer(slurm: Cluster, repro:
 
 @pytest.mark.parametrize("saved", [True, False])
 def test_a_run_is_put_back_only_if_it_got_on(slurm: Cluster, repro: Repro, tmp_path: Path, saved: bool) -> None:
-    wanted = ("demo.digits-dpsgd", "--scale", "smoke", "--seeds", 1, "--workers", 2, "--results", tmp_path)
-    assert repro("submit", *wanted, "--world", "simulated", "--set", "epochs=1e6", "--no-report")[0] == 0
+    """It is the array's last element, whose own job number is the array's; the other one goes on."""
+    wanted = ("demo.digits-dpsgd", "--scale", "smoke", "--seeds", 2, "--workers", 2, "--results", tmp_path)
+    endless = ("--world", "simulated", "--set", "epochs=1e6", "--pack", 1, "--no-report")
+    assert repro("submit", *wanted, *endless)[0] == 0
     (job,) = jobs(tmp_path)
-    until(lambda: "begun" in log(tmp_path, "1-core-0"), slurm)
+    until(lambda: all("begun" in log(tmp_path, f"1-core-{element}") for element in (0, 1)), slurm)
     if saved:
-        (spec,) = tmp_path.glob(".scratch/*.json")
+        (spec,) = tmp_path.glob(".scratch/*-s2-*.json")
         checkpoints(spec).mkdir()
         (checkpoints(spec) / "state").write_text("of some step")
-    slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_0")  # what the time limit does
+    slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_1")  # what the time limit does
     if saved:
-        until(lambda: queue(slurm) == [f"{job}_0 PENDING"], slurm)
-        assert "back into the queue" in log(tmp_path, "1-core-0")
+        until(lambda: sorted(queue(slurm)) == [f"{job}_0 RUNNING", f"{job}_1 PENDING"], slurm)
+        assert "back into the queue" in log(tmp_path, "1-core-1")
     else:
-        until(lambda: queue(slurm) == [], slurm)
-        assert "nothing was finished or saved within the time limit" in log(tmp_path, "1-core-0")
+        until(lambda: queue(slurm) == [f"{job}_0 RUNNING"], slurm)
+        assert "nothing was finished or saved within the time limit" in log(tmp_path, "1-core-1")
+    assert log(tmp_path, "1-core-0").count("begun") == 1
+
+
+def test_the_doctor_says_which_launcher_s_ranks_see_each_other(slurm: Cluster, repro: Repro, tmp_path: Path) -> None:
+    code, output, _ = repro("doctor", "--launcher", "slurm")
+    assert code == 0, output
+    assert "srun --mpi=pmix --kill-on-bad-exit=1 -n {ranks} started 4 ranks, each sees 4" in output
+    path = tmp_path / "here.toml"
+    path.write_text('title = "of the test"\nlauncher = "srun --mpi=none -n {ranks}"\n')
+    code, output, _ = repro("doctor", "--launcher", "slurm", "--site", path)
+    assert code == 1, output
+    problem, found = output.splitlines()[:2]
+    assert "srun --mpi=none -n {ranks}: started 4 ranks, but one sees 1" in problem
+    assert 'put this line into the site file: launcher = "srun --mpi=pmix -n {ranks}"' in found
 
 
 REFUSED = {

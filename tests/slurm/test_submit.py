@@ -67,6 +67,15 @@ def answering(monkeypatch: pytest.MonkeyPatch, alive: dict[tuple[str, int], str]
     monkeypatch.setattr("repro.launch.slurm.commands.elements_alive", lambda: alive)
 
 
+def test_who_submits_and_who_drives_an_element_starts_no_mpi() -> None:
+    """On login nodes, and outside of srun, some MPIs abort."""
+    program = (
+        "import sys; import repro.launch.slurm.submit, repro.launch.slurm.element; print('mpi4py.MPI' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout == "False\n"
+
+
 @pytest.mark.parametrize("site_name", site.names())
 def test_a_dry_run_prints_the_scripts_and_the_cost_and_needs_no_slurm(
     repro: Repro, tmp_path: Path, site_name: str

@@ -99,10 +99,11 @@ def submit_and_wait(script: Path) -> str:
         ["sbatch", "--wait", "--parsable", str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert waiting.stdout is not None
-    job = waiting.stdout.readline().strip().partition(";")[0]
-    if job:
-        print(f"job {job} is in the queue; waiting for it", file=sys.stderr)
+    job = ""
     try:
+        job = waiting.stdout.readline().strip().partition(";")[0]
+        if job:
+            print(f"job {job} is in the queue; waiting for it", file=sys.stderr)
         _, errors = waiting.communicate()  # the exit code is the job's own
     except BaseException:
         waiting.kill()

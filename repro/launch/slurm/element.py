@@ -8,22 +8,32 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from repro.errors import UserError
 from repro.launch.campaign import summary
 from repro.launch.claim import claim
 from repro.launch.display import ShownAsLines
 from repro.launch.exits import EXIT_INTERRUPTED, EXIT_USER_ERROR
+from repro.launch.scratch import checkpoints
 from repro.launch.slurm.commands import job_fields, requeue
 from repro.launch.slurm.launcher import Slurm
 from repro.launch.slurm.submissions import Note, Plan
 from repro.launch.start import RunFailed, launch
 from repro.launch.stores import Stores
-from repro.runs.checkpoint import checkpoints
 from repro.runs.spec import Run
 from repro.runs.study import StudyRun
+
+REQUEUE_S = 30.0
+"""Of the time between signal and limit: kept for putting the element back into the queue."""
+
+LEAST_S = 10.0
+
+Answer = TypeVar("Answer")
 
 
 class Stopped(Exception):
@@ -42,6 +52,7 @@ class Element:
         self._plan = Plan.read(path)
         self._stores = Stores.of(self._plan.results)
         self._launcher = Slurm(self._plan.site, self._plan.python)
+        self._save_s = max(LEAST_S, self._plan.site.signal_s - REQUEUE_S)
         self._finished = 0
         self._failed: list[str] = []
 
@@ -72,10 +83,10 @@ class Element:
             print(f"{run.folder}: begun", flush=True)
             row = ShownAsLines(run.folder)
             try:
-                await launch(run, store, spec, row.update, self._plan.variables, self._launcher)
+                await launch(run, store, spec, row.update, self._plan.variables, self._launcher, save_s=self._save_s)
             except (asyncio.CancelledError, RunFailed, UserError) as error:
                 if isinstance(error, asyncio.CancelledError) or getattr(error, "code", None) == EXIT_INTERRUPTED:
-                    raise Stopped(run, got_on=self._finished > 0 or _saved(spec) != saved) from None
+                    raise Stopped(run, got_on=self._finished > 0 or store.has(run) or _saved(spec) != saved) from None
                 self._failed.append(run.folder)
                 row.fail(str(error))
             else:
@@ -83,8 +94,9 @@ class Element:
                 row.end(summary(run, self._stores))
 
     def _put_back(self, stopped: Stopped) -> int:
-        job = os.environ["SLURM_JOB_ID"]
-        fields = job_fields(job)
+        # not SLURM_JOB_ID, which of the last element is the number of the whole array
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+        fields = _insistently(lambda: job_fields(job))
         if fields["JobState"] != "RUNNING" and fields["Reason"] != "TimeLimit":
             print(f"stopped: the job is {fields['JobState'].lower()}; what is done is kept", flush=True)
             self._note(None)
@@ -100,11 +112,29 @@ class Element:
             return 1
         self._note(None)
         print("time is nearly over: back into the queue", flush=True)
-        requeue(job)
+        try:
+            _insistently(lambda: requeue(job))
+        except UserError:
+            self._failed.append(stopped.during.folder)
+            self._note(None)
+            raise
         return EXIT_INTERRUPTED
 
     def _note(self, running: str | None) -> None:
         Note(running, tuple(self._failed)).write(self._path, self._number)
+
+
+def _insistently(ask: Callable[[], Answer]) -> Answer:
+    """Return what Slurm answers; a controller that is asked by many elements at once may need a second question.
+
+    Raises:
+        UserError: it has refused three times.
+    """
+    for _ in range(2):
+        with suppress(UserError):
+            return ask()
+        time.sleep(2.0)
+    return ask()
 
 
 def _cancel_once() -> Callable[[], None]:

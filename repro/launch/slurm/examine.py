@@ -1,9 +1,11 @@
 """`repro doctor --launcher slurm`: sends one short job, and says what its ranks found."""
 
 import json
+import os
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +22,9 @@ from repro.launch.slurm.site import Site
 SLOW_GET = 0.5
 """Of the time a target computes: a get that takes longer has waited for it."""
 
+SEEN_S = 15.0
+"""A file that another node has written may be seen here so much later."""
+
 CLOCK_S = 1.0
 """Clocks further apart than this make times of different hosts hard to compare."""
 
@@ -35,6 +40,10 @@ def examine(site_name: str, container: Container | None = None) -> Iterator[Chec
         UserError: there is no Slurm, or it refuses the job.
     """
     the_site = site.load(site_name)
+    version = container.mpi if container else mpi_env.library_version()
+    if why := mpi_env.refusal(version):  # it may crash before it can tell
+        yield Check("MPI library", False, f"{version} must not be used: {why}", "take another MPI")
+        return
     python = container.python(map(Path, the_site.binds)) if container else (sys.executable,)
     job, answers = _ask(the_site, python)
     for answer in answers[:-1]:
@@ -50,6 +59,8 @@ def examine(site_name: str, container: Container | None = None) -> Iterator[Chec
 def _ask(the_site: Site, python: Sequence[str]) -> tuple[str, list[Answer]]:
     commands.find("sbatch")
     # here, since a job on another node sees this folder, and not /tmp
+    if not os.access(Path.cwd(), os.W_OK):
+        raise UserError(f"{Path.cwd()} cannot be written; go to a folder of yours that the cluster's nodes see")
     with tempfile.TemporaryDirectory(prefix=".doctor-", dir=Path.cwd()) as name:
         folder = Path(name)
         question, answer, script, log = (
@@ -58,9 +69,16 @@ def _ask(the_site: Site, python: Sequence[str]) -> tuple[str, list[Answer]]:
         told = {key: value for key, value in asdict(the_site).items() if value is not None}
         question.write_text(json.dumps({"site": told, "python": list(python)}))
         command = shlex.join([sys.executable, "-m", "repro.launch.slurm.probe", str(question), str(answer)])
-        script.write_text(probe_script(the_site, ranks=RANKS, log=log, command=command))
-        commands.check_script(script)
+        try:
+            script.write_text(probe_script(the_site, ranks=RANKS, nodes=2, log=log, command=command))
+            commands.check_script(script)
+        except UserError:  # a cluster of one node
+            script.write_text(probe_script(the_site, ranks=RANKS, nodes=None, log=log, command=command))
+            commands.check_script(script)
         job = commands.submit_and_wait(script)
+        end = time.monotonic() + SEEN_S
+        while not answer.is_file() and time.monotonic() < end:
+            time.sleep(0.5)
         if not answer.is_file():
             lines = (log.read_text().splitlines() if log.is_file() else []) or ["it left no message"]
             raise UserError(f"job {job} has not answered: {lines[-1]}")
@@ -110,6 +128,9 @@ def _measured(answer: Answer) -> Iterator[Check]:
     wrong = answer["windows"]["wrong"]
     found = f"{', '.join(wrong)} gave wrong values" if wrong else "lock, put, get and atomic operations right"
     yield Check("one-sided windows", not wrong, found, "take another MPI" if wrong else "")
+    shared = answer["shared"]
+    found = f"{shared['ranks_on_node']} ranks of a node read each other's memory"
+    yield Check("shared windows", shared["right"], found if shared["right"] else "ranks read wrong values")
     horovod = answer["horovod"]
     right = horovod["same_ranks"] and horovod["right"] and horovod["controller"] == "mpi"
     about = f"{horovod['version']} with torch {horovod['torch']}, controller {horovod['controller']}"

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 from repro.errors import UserError
@@ -47,19 +48,29 @@ def _answer(site: Site, python: Sequence[str]) -> Answer:
     launcher = Slurm(site, python)
     try:
         command = launcher.on_ranks(RANKS, ["-m", "mpi4py", "-m", "repro.launch.probe", "job"])
-        ran = subprocess.run(
-            command, env=os.environ | launcher.variables(RANKS), capture_output=True, text=True, timeout=LIMIT_S
-        )
+        ran = subprocess.Popen(command, env=os.environ | launcher.variables(RANKS), stdout=PIPE, stderr=PIPE, text=True)
+        output, errors = ran.communicate(timeout=LIMIT_S)
     except (UserError, OSError) as error:
         return {"error": str(error)}
     except subprocess.TimeoutExpired:
+        _end(ran)
         return {"error": f"the ranks hung for {LIMIT_S:.0f} s"}
-    told = [line for line in ran.stdout.splitlines() if line.startswith("{")]
+    told = [line for line in output.splitlines() if line.startswith("{")]
     if told:
         return dict(json.loads(told[-1]))
-    lines = [line.strip() for line in ran.stderr.splitlines() if line.strip()] or ["no message"]
+    lines = [line.strip() for line in errors.splitlines() if line.strip()] or ["no message"]
     reason = next((line for line in lines if "rror" in line), lines[-1])
     return {"error": f"exit code {ran.returncode}: {reason}"}
+
+
+def _end(launcher: "subprocess.Popen[str]") -> None:
+    """Ask it to take its ranks along, which would have the cores that the next one needs; kill it if it does not."""
+    launcher.terminate()
+    try:
+        launcher.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        launcher.kill()
+        launcher.communicate()
 
 
 def main(question: Path, answer: Path) -> None:

@@ -44,11 +44,13 @@ def report_script(site: Site, *, folder: Path, results: Path, python: str) -> st
     )
 
 
-def probe_script(site: Site, *, ranks: int, log: Path, command: str) -> str:
-    """Return the script of the doctor's job."""
+def probe_script(site: Site, *, ranks: int, nodes: int | None, log: Path, command: str) -> str:
+    """Return the script of the doctor's job, on so many nodes, so that the network between them is tried."""
     gpus = site.gpus_per_rank
     return _render(
-        allocation=Allocation("doctor", tasks=ranks, cores=site.cores_per_rank, gpus=gpus, nodes=None, exclusive=False),
+        allocation=Allocation(
+            "doctor", tasks=ranks, cores=site.cores_per_rank, gpus=gpus, nodes=nodes, exclusive=False
+        ),
         site=site,
         name="repro-doctor",
         log=_quoted(log),

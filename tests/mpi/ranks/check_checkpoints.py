@@ -79,7 +79,15 @@ def test_a_damaged_point_takes_its_states_along(folder: Path) -> None:
     in_one_rank(lambda: (folder / f"point-0003-rank-{RANK:05}.pt").write_bytes(b"?"))
     assert last(folder) == (2, 3)
     in_one_rank((folder / f"point-0000-rank-{RANK:05}.pt").unlink)
-    assert last(folder) is None
+    saved = Checkpoints(folder, RUN, WORLD)
+    assert saved.last() is None
+    saved.save({"x": torch.tensor([7, RANK])}, [point(0)])  # and what cannot be read does not count as newer
+    assert last(folder) == (7, 1)
+
+
+def test_a_damaged_head_is_passed_over(folder: Path) -> None:
+    in_one_rank(lambda: (folder / "000004" / HEAD).write_text("{"))
+    assert last(folder) == (2, 3)
 
 
 def test_saving_goes_on_after_the_state_that_was_read(folder: Path) -> None:
