@@ -1,4 +1,4 @@
-"""What the verdicts' test can tell: how often it says `reproduced`, by simulation.
+"""What the verdicts' test can tell: how often it says `reproduced`, by simulation with normal values.
 
 `python -m repro.report.power` prints the tables below; `tests/report/test_power.py` holds them against it.
 
