@@ -5,6 +5,7 @@ import pytest
 
 from repro.report import power
 from repro.report.statistics import Interval, decide, difference, equivalence, mean, ratio
+from repro.report.tables import wider
 
 REPEATS = 8_000
 SIZES = (3, 5, 10)
@@ -26,6 +27,13 @@ def test_every_kind_of_interval_covers_the_truth_in_89_to_91_percent(kind: str, 
     truth = {"mean": 92.0, "difference": 2.0, "ratio": 2.0}[kind]
     found = [interval(row, seeds) for row, seeds in zip(ours, common, strict=True)]
     assert 0.89 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.91
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_the_tables_intervals_cover_the_truth_in_94_to_96_percent(n: int) -> None:
+    rows = 92.0 + np.random.default_rng(100 + n).normal(0.0, 0.3, (REPEATS, n))
+    found = [wider(mean(row.tolist())) for row in rows]
+    assert 0.94 <= np.mean([one.low <= 92.0 <= one.high for one in found]) <= 0.96
 
 
 @pytest.mark.parametrize("n", SIZES)
