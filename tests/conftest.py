@@ -9,6 +9,7 @@ settings.register_profile("shared cores", deadline=None, suppress_health_check=[
 settings.load_profile("shared cores")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Deal tests to the processes of `pytest -n 2 --dist loadgroup`: those that start ranks, which take all cores, to
     one, so that no two of them run at once; others by modules, whose fixtures are made once then; and where a module is

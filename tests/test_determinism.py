@@ -32,8 +32,9 @@ from repro.runs.spec import from_dict
 from repro.runs.store import Store
 
 torch.set_num_threads(1)
-for run in json.loads(Path(sys.argv[1]).read_text()):
-    execute(from_dict(run), Store(Path(sys.argv[2])), MPI.COMM_WORLD)
+records = Path(sys.argv[2])
+for number, run in enumerate(json.loads(Path(sys.argv[1]).read_text())):
+    execute(from_dict(run), Store(records), MPI.COMM_WORLD, records / f".saved-{number}")
 """
 
 

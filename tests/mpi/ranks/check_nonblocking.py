@@ -188,7 +188,7 @@ def test_a_run_with_stragglers_leaves_a_record_that_the_guards_believe(method: s
     run = Run(
         method, "quadratic", SIZE, SEED, 8, 3.0, Sgd(0.05), "smoke", config, evaluations=3, delays="slow:3@0"
     )  # fmt: skip
-    execute(run, Store(folder), WORLD)
+    execute(run, Store(folder), WORLD, folder / "saved")
     if RANK == 0:
         (record,) = Store(folder)
         assert check([record]).problems == ()
