@@ -94,7 +94,7 @@ def image(variables: dict[str, str], base: Path, site: Path) -> Path:
     target = FOLDER / "reprosgd-cpu.sif"
     target.unlink(missing_ok=True)
     has_torch = any(site.glob("torch-*.whl"))
-    given = {"BASE": f"localimage:{base}", "SITE": str(site)} | ({"TORCH_INDEX": ""} if has_torch else {})
+    given = {"BASE": f"localimage:{base}", "BUILD_FILES": str(site)} | ({"TORCH_INDEX": ""} if has_torch else {})
     build = ["bash", ROOT / "containers" / "build.sh", "cpu", target]
     as_root = ["bash", HERE / "as_root.sh"] if os.getuid() == 0 else []
     call(*as_root, *build, variables=variables | given)
