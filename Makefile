@@ -26,7 +26,7 @@ help: ## print this list
 	@echo '  variables of reproduce-*: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
 	@echo '  variable of reproduce-*, doctor: CONTAINER=image'
 	@echo '  on a cluster: LAUNCHER=slurm  SITE=name or file.toml  (docs/hpc.md)'
-	@echo '  variable of container: VARIANT=cpu|gpu|mpich|docker'
+	@echo '  variables of container: VARIANT=cpu|gpu|mpich|docker  BUILD_FILES=folder  (docs/containers.md)'
 	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 
 setup: $(READY) ## install torch, MPI, Horovod and ReproSGD into .venv
@@ -48,10 +48,10 @@ test: $(READY) ## run the tests, in two processes: one for those that start rank
 faults: $(READY) ## let every fault happen to every method (an hour), and write results/faults.csv
 	@$(PYTHON) -m tests.faults.campaign
 
-container: ## build the image of this commit with Apptainer or Docker into build/containers (10 minutes)
+container: ## build the image of this commit with Apptainer or Docker into build/containers (10 minutes on 2 busy cores)
 	@bash containers/build.sh $(VARIANT)
 
-test-containers: $(READY) ## build the image from a bare Debian and run ranks in it (10 minutes, 5 GB)
+test-containers: $(READY) ## build the image from a bare Debian and run ranks in it (20 minutes, 5 GB)
 	@REPRO_TEST_CONTAINERS=1 $(PYTHON) -m pytest -rs tests/containers
 
 bench: $(READY) ## run the benchmarks (pytest-benchmark)

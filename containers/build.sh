@@ -8,7 +8,7 @@
 #                BASE=localimage:FOLDER, a root file system made by debootstrap or mmdebstrap, or, for docker,
 #                BASE=docker:NAME of an image that is here.
 #   TORCH_INDEX  package index of torch's CPU builds; empty where pip finds such a build by itself
-#   SITE         folder bound at /mnt while the image is built: pip.conf of a site's own, and what that names
+#   BUILD_FILES  folder bound at /mnt while the image is built: pip.conf of a site's own, and what that names
 #   PRINT        set to 1: print the command line, and build nothing
 set -euo pipefail
 
@@ -64,13 +64,15 @@ options=()
 for argument in "${arguments[@]}"; do options+=(--build-arg "$argument"); done
 if [ "$variant" = docker ]; then
     output=${2:-reprosgd:cpu}
-    [ -z "${SITE:-}" ] || options+=(--volume "$SITE:/mnt:ro")
+    [ -z "${BUILD_FILES:-}" ] || options+=(--volume "$BUILD_FILES:/mnt:ro")
     program=$([ "${PRINT:-}" = 1 ] && echo docker || first_of podman buildah docker)
     command=("$program" build "${options[@]}" --file "$here/Dockerfile" --tag "$output" .)
 else
     output=$(realpath -m "${2:-$root/build/containers/reprosgd-$variant.sif}")
-    [ -z "${SITE:-}" ] || options+=(--bind "$SITE:/mnt")
+    [ -z "${BUILD_FILES:-}" ] || options+=(--bind "$BUILD_FILES:/mnt")
     [ "$variant" != gpu ] || options+=(--nv)
+    # the default, level 9, takes several times as long for a file a few percent smaller
+    options+=(--mksquashfs-args "-comp gzip -Xcompression-level 1")
     program=$([ "${PRINT:-}" = 1 ] && echo apptainer || first_of apptainer singularity)
     command=("$program" build "${options[@]}" "$output" "$here/reprosgd.def")
 fi

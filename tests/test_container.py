@@ -160,7 +160,7 @@ def built_by(variant: str, **variables: str) -> list[str]:
     """The words of the command line that builds an image, with the folder and the commit named."""
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
     script = ["bash", str(ROOT / "containers" / "build.sh"), variant]
-    unset = {name: value for name, value in os.environ.items() if name not in ("BASE", "SITE", "TORCH_INDEX")}
+    unset = {name: value for name, value in os.environ.items() if name not in ("BASE", "BUILD_FILES", "TORCH_INDEX")}
     told = subprocess.run(
         script, env=unset | {"PRINT": "1"} | variables, capture_output=True, text=True, check=True, timeout=60
     )
@@ -185,6 +185,7 @@ def arguments(variant: str, bootstrap: str, base: str, name: str, mpi: str, inde
 
 class TestBuilding:
     CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+    PACKED = ("--mksquashfs-args", "-comp gzip -Xcompression-level 1")
     DEBIAN = "debian:bookworm-slim@sha256:4724b8cc51e33e398f0e2e15e18d5ec2851ff0c2280647e1310bc1642182655d"
     NVIDIA = (
         "nvidia/cuda:13.0.1-devel-ubuntu24.04@sha256:7d2f6a8c2071d911524f95061a0db363e24d27aa51ec831fcccf9e76eb72bc92"
@@ -200,7 +201,7 @@ class TestBuilding:
     )
     def test_apptainer(self, variant: str, base: str, mpi: str, index: str, options: list[str]) -> None:
         assert built_by(variant) == [
-            "apptainer", "build", *arguments(variant, "docker", base, base, mpi, index), *options,
+            "apptainer", "build", *arguments(variant, "docker", base, base, mpi, index), *options, *self.PACKED,
             f"ROOT/build/containers/reprosgd-{variant}.sif", "ROOT/containers/reprosgd.def",
         ]  # fmt: skip
 
@@ -211,11 +212,11 @@ class TestBuilding:
         ]  # fmt: skip
 
     def test_a_root_file_system_and_a_sites_packages(self) -> None:
-        words = built_by("cpu", BASE="localimage:/srv/bookworm", SITE="/srv/site", TORCH_INDEX="")
+        words = built_by("cpu", BASE="localimage:/srv/bookworm", BUILD_FILES="/srv/site", TORCH_INDEX="")
         assert words == [
             "apptainer", "build",
             *arguments("cpu", "localimage", "/srv/bookworm", "localimage:bookworm", "openmpi", ""),
-            "--bind", "/srv/site:/mnt",
+            "--bind", "/srv/site:/mnt", *self.PACKED,
             "ROOT/build/containers/reprosgd-cpu.sif", "ROOT/containers/reprosgd.def",
         ]  # fmt: skip
 

@@ -4,6 +4,8 @@
 # build` wants of root, also where the root that there is lacks a capability.
 set -euo pipefail
 
+unset APPTAINER_USERNS  # a namespace within this one would have no user but root, and apt wants another
+
 meeting=$(mktemp -d)
 trap 'rm -rf "$meeting"' EXIT
 mkfifo "$meeting/inner" "$meeting/mapped"

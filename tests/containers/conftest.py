@@ -9,7 +9,6 @@ import configparser
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="builds an image: minutes and gigabytes; make test-containers"))
 
 
-def call(*words: str | Path, variables: Mapping[str, str] | None = None) -> str:
+def call(*words: str | Path) -> str:
     """Run a command; return its standard output; what else it says is seen if a test fails."""
-    ran = subprocess.run(words, env=os.environ | (variables or {}), stdout=subprocess.PIPE, text=True, check=True)
-    return ran.stdout
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +92,9 @@ def image(variables: dict[str, str], base: Path, site: Path) -> Path:
     target = FOLDER / "reprosgd-cpu.sif"
     target.unlink(missing_ok=True)
     has_torch = any(site.glob("torch-*.whl"))
-    given = {"BASE": f"localimage:{base}", "SITE": str(site)} | ({"TORCH_INDEX": ""} if has_torch else {})
-    build = ["bash", ROOT / "containers" / "build.sh", "cpu", target]
-    as_root = ["bash", HERE / "as_root.sh"] if os.getuid() == 0 else []
-    call(*as_root, *build, variables=variables | given)
+    given = {"BASE": f"localimage:{base}", "BUILD_FILES": str(site)} | ({"TORCH_INDEX": ""} if has_torch else {})
+    build: list[str | Path] = ["bash", ROOT / "containers" / "build.sh", "cpu", target]
+    as_root: list[str | Path] = ["bash", HERE / "as_root.sh"] if os.getuid() == 0 else []
+    # what it prints, of which %test says why on standard output, is seen if it fails
+    subprocess.run([*as_root, *build], env=os.environ | variables | given, check=True)
     return target

@@ -1,6 +1,5 @@
 """The real image: ranks started from outside see each other in it, and its runs are those of this machine."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -12,15 +11,7 @@ import pytest
 
 from repro.launch.container import PYTHON
 from repro.launch.mpi_env import available_cores, command, environment
-
-ROOT = Path(__file__).parents[2]
-
-
-def repro(*words: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    code = ["-c", "from repro.cli import main; main()"]
-    return subprocess.run(
-        [sys.executable, *code, *words], env=os.environ | variables, capture_output=True, text=True, timeout=900
-    )
+from tests.containers.calls import commit, identity, repro
 
 
 def record(results: Path) -> dict[str, Any]:
@@ -59,12 +50,9 @@ def test_a_synchronous_run_ends_with_the_parameters_of_one_outside(
         assert ran.returncode == 0, ran.stderr
     outside, inside = record(tmp_path / "outside"), record(tmp_path / "inside")
     assert inside["outcome"]["params_sha256"] == outside["outcome"]["params_sha256"]
-    with image.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     made_by = inside["provenance"]
-    assert made_by["container"] == f"{image.name} sha256:{digest}"
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
-    assert (made_by["git_commit"], made_by["git_dirty"]) == (commit.strip(), False)
+    assert made_by["container"] == identity(image)
+    assert (made_by["git_commit"], made_by["git_dirty"]) == (commit(), False)
     assert outside["provenance"]["container"] is None
 
 
