@@ -66,7 +66,8 @@ if [ "$variant" = docker ]; then
     output=${2:-reprosgd:cpu}
     [ -z "${BUILD_FILES:-}" ] || options+=(--volume "$BUILD_FILES:/mnt:ro")
     program=$([ "${PRINT:-}" = 1 ] && echo docker || first_of podman buildah docker)
-    command=("$program" build "${options[@]}" --file "$here/Dockerfile" --tag "$output" .)
+    # by default 64 MB, too little for ranks that share memory
+    command=("$program" build --shm-size 1g "${options[@]}" --file "$here/Dockerfile" --tag "$output" .)
 else
     output=$(realpath -m "${2:-$root/build/containers/reprosgd-$variant.sif}")
     [ -z "${BUILD_FILES:-}" ] || options+=(--bind "$BUILD_FILES:/mnt")
