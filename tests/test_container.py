@@ -207,7 +207,8 @@ class TestBuilding:
 
     def test_docker(self) -> None:
         assert built_by("docker") == [
-            "docker", "build", "--shm-size", "1g", *arguments("cpu", "docker", self.DEBIAN, self.DEBIAN, "openmpi", self.CPU_TORCH),
+            "docker", "build", "--shm-size", "1g",
+            *arguments("cpu", "docker", self.DEBIAN, self.DEBIAN, "openmpi", self.CPU_TORCH),
             "--file", "ROOT/containers/Dockerfile", "--tag", "reprosgd:cpu", ".",
         ]  # fmt: skip
 
