@@ -59,7 +59,7 @@ def training(size: int, *, warm: bool = True) -> Recipe:
             task_config=options(model="resnet50") if paper else (),
             workers=workers or n,
             seed=seed,
-            batch_size=per_worker,
+            batch_size=max(1, per_worker * n // (workers or n)),  # kn is what the cell is about, however it is dealt
             epochs=EPOCHS[scale],
             sgd=Sgd(LR[scale], 0.9, nesterov=True, weight_decay=1e-4, milestones=(30 / 90, 60 / 90, 80 / 90)),
             scale=scale,

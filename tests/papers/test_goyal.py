@@ -2,7 +2,7 @@
 
 import pytest
 
-from repro.papers.goyal import PAPER, SIZES, UNWARMED
+from repro.papers.goyal import PAPER, SIZES, UNWARMED, training
 from repro.runs.spec import SCALES, Scale
 
 
@@ -32,3 +32,12 @@ def test_the_runs_with_and_without_a_warm_up_differ_in_it_alone(scale: Scale) ->
 def test_claims_name_cells_of_their_own() -> None:
     names = {cell.name for cell in PAPER.cells}
     assert all(set(claim.cells) <= names for claim in PAPER.claims)
+
+
+def test_no_two_batch_sizes_are_one_run_on_any_number_of_workers_that_has_records() -> None:
+    """A claim that compares a run with itself would hold whatever was run."""
+    recipes = {kn: training(size) for kn, size in SIZES.items()}
+    own = {kn: recipe("laptop", 1, None) for kn, recipe in recipes.items()}
+    for run in own.values():
+        same = [kn for kn, recipe in recipes.items() if recipe("laptop", 1, run.workers) == run]
+        assert len(same) == 1
