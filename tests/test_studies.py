@@ -85,7 +85,7 @@ def test_names_groups_and_data(maths: Path, capsys: pytest.CaptureFixture[str]) 
     assert make(maths, "grids") == 0
     assert list(tables(maths)) == ["maths.squares-smoke-s0"]
     capsys.readouterr()
-    cells_table(["maths"])
+    cells_table(["maths"], maths)
     listed = capsys.readouterr().out
     assert "maths: Maths (6 studies, 0 cells, 2 claims, 0 published values)" in listed
     assert "maths.noisy" in listed and "Noisy lines" in listed

@@ -74,7 +74,7 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) ->
             saver.after_step()
 
         try:
-            clock_s = train(algorithm, lambda point, _: saver.points.append(point), on_step)
+            clock_s = train(algorithm, lambda point, _: saver.points.append(point), on_step, passed=saver.passed)
             saver.after_last_step()
         except Stopped:
             comm.close()

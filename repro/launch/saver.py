@@ -65,6 +65,11 @@ class Saver:
         for number in (signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, lambda *_: self._agreement.want(Pause.STOP))
 
+    @property
+    def passed(self) -> int:
+        """Number of the last evaluation point."""
+        return self.points[-1].number if self.points else 0
+
     def after_step(self) -> None:
         """Pause, if that is what all ranks have agreed on; call this after each step.
 

@@ -43,17 +43,19 @@ OnPoint = Callable[[Point, int], None]
 """Called with each point and the rank of its worker."""
 
 
-def train(algorithm: Algorithm, on_point: OnPoint, on_step: Progress | None = None) -> float:
+def train(algorithm: Algorithm, on_point: OnPoint, on_step: Progress | None = None, *, passed: int = 0) -> float:
     """Run the algorithm to its end and return the clock's seconds.
 
     Workers are not synchronised to be measured: each copies its model when it gets to a point, as far as it knows how
     many samples all workers have drawn. Where they draw different numbers, all learn the same counts in the same order
     (see `Algorithm.equal_steps`), and so take the same points. A run that has diverged takes its last where it ends.
+
+    Args:
+        passed: number of the last point that was taken before, where a run goes on.
     """
     worker, comm = algorithm.worker, algorithm.comm
     all_step = worker.size * worker.run.batch_size
     points = [steps * all_step for steps in sorted(evaluation_steps(worker.num_steps, worker.run.evaluations))]
-    passed = bisect_right(points, worker.samples)  # before this began, where a run goes on
     with torch.no_grad():  # tasks switch gradients on where they differentiate, and nowhere else
         while not algorithm.finished():
             lr = worker.lr

@@ -77,7 +77,7 @@ class Sitting:
             self.saver.after_step()
 
         try:
-            train(self.algorithm, lambda point, _: self.saver.points.append(point), on_step)
+            train(self.algorithm, lambda point, _: self.saver.points.append(point), on_step, passed=self.saver.passed)
             self.saver.after_last_step()
         except Stopped:
             return False
