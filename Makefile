@@ -51,7 +51,7 @@ faults: $(READY) ## let every fault happen to every method (an hour), and write 
 container: ## build the image of this commit with Apptainer or Docker into build/containers (10 minutes on 2 busy cores)
 	@bash containers/build.sh $(VARIANT)
 
-test-containers: $(READY) ## build the image from a bare Debian and run ranks in it (20 minutes, 5 GB)
+test-containers: $(READY) ## build the image from a bare Debian and run ranks in it (10 minutes, 5 GB)
 	@REPRO_TEST_CONTAINERS=1 $(PYTHON) -m pytest -rs tests/containers
 
 bench: $(READY) ## run the benchmarks (pytest-benchmark)
