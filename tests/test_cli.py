@@ -4,13 +4,11 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from repro import cli
 from repro.launch.start import RunFailed
 from repro.launch.wanted import entries_of
 from repro.papers import PAPERS
@@ -18,8 +16,7 @@ from repro.report.library import PUBLISHED
 from repro.runs.columns import SCHEMA_VERSION
 from repro.runs.spec import Run
 from repro.runs.store import Store
-
-Repro = Callable[..., tuple[int, str, str]]
+from tests.calling import Repro, calling
 
 
 @pytest.fixture
@@ -29,18 +26,11 @@ def repro(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tm
     def started(*arguments: object, **_: object) -> NoReturn:
         raise AssertionError(f"it started {arguments}")
 
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output, errors = capfd.readouterr()
-        return int(ended.value.code or 0), output, errors
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CIFAR10_DIR", raising=False)
     monkeypatch.setattr("repro.launch.campaign.launch", started)
     monkeypatch.setattr(subprocess, "Popen", started)
-    return call
+    return calling(monkeypatch, capfd)
 
 
 def add_record(results: Path, run: Run) -> Path:

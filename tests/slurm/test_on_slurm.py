@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from repro import cli
 from repro.launch.scratch import checkpoints
 from repro.launch.slurm import site
 from repro.launch.slurm.launcher import Slurm
@@ -19,12 +18,12 @@ from repro.runs.checkpoint import HEAD
 from repro.runs.provenance import ROOT
 from repro.runs.record import Record
 from repro.runs.store import Store
+from tests.calling import Repro, calling
 from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster, cluster, why_not
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.timeout(600)]
 
 LIMIT_S = 240.0
-Repro = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +38,9 @@ def slurm() -> Iterator[Cluster]:
 def repro(slurm: Cluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Repro]:
     """Call the command in this process; returns code, output, errors."""
 
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output, errors = capfd.readouterr()
-        return int(ended.value.code or 0), output, errors
-
     for name, value in variables(slurm).items():
         monkeypatch.setenv(name, value)
-    yield call
+    yield calling(monkeypatch, capfd)
     subprocess.run(["scancel", "--user=root"], env=slurm.variables, timeout=60)
     until(lambda: queue(slurm) == [], slurm)
 

@@ -3,21 +3,18 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from repro import cli
 from repro.launch.slurm import site
 from repro.launch.slurm.submissions import Note, Plan, new_folder, note_job
 from repro.papers import PAPERS
 from repro.runs.spec import Run
 from repro.runs.store import Store
+from tests.calling import Repro, calling
 from tests.slurm.test_scripts import GOLDEN
-
-Repro = Callable[..., tuple[int, str, str]]
 
 DEMO = ("demo", "--scale", "smoke", "--workers", "16")
 
@@ -29,16 +26,9 @@ def repro(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tm
     def started(*arguments: object, **_: object) -> NoReturn:
         raise AssertionError(f"it started {arguments}")
 
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output, errors = capfd.readouterr()
-        return int(ended.value.code or 0), output, errors
-
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     monkeypatch.setattr(subprocess, "Popen", started)
-    return call
+    return calling(monkeypatch, capfd)
 
 
 def dpsgd(seed: int) -> Run:

@@ -109,7 +109,7 @@ def _alone(answer: Answer) -> str:
 def _library(answer: Answer, the_site: Site) -> Check:
     version = answer["started_by"]["library"].split(",")[0].splitlines()[0]
     where = "in the container" if answer["started_by"]["container"] else "of Python"
-    family = "openmpi" if version.startswith("Open MPI") else "mpich"
+    family = site.family_of(version)
     if why := mpi_env.refusal(answer["started_by"]["library"].replace(",", "")):
         return Check("MPI library", False, f"{version} {where} must not be used: {why}", "take another MPI")
     if family != the_site.mpi:

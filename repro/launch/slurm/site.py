@@ -36,6 +36,11 @@ FAMILIES = {"openmpi": "Open MPI", "mpich": "MPICH"}
 """Families of MPI libraries whose members start each other's ranks."""
 
 
+def family_of(version: str) -> str:
+    """Return the family, one of `FAMILIES`, of an MPI with this version text."""
+    return "openmpi" if version.startswith("Open MPI") else "mpich"
+
+
 @dataclass(frozen=True)
 class Site:
     """A cluster; see the module for an example.

@@ -190,7 +190,7 @@ def _check_family(the_site: Site, container: Container | None) -> None:
     who = f"{container.image.name} has" if container else "mpi4py here uses"
     version = container.mpi if container else mpi_env.library_version()
     family = site.FAMILIES[the_site.mpi]
-    if version.startswith("Open MPI") != (the_site.mpi == "openmpi"):
+    if site.family_of(version) != the_site.mpi:
         raise UserError(
             f"the site's launcher starts ranks of the {family} family, but {who} {version}: every rank would be "
             "alone; take an image or a Python with an MPI of that family"
