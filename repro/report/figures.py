@@ -3,12 +3,10 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.papers.paper import Paper
-from repro.report.canvas import FORMATS, Drawing
-from repro.report.gallery import draw_all
+from repro.report.canvas import Drawing
 from repro.report.grouping import Panel, panels
 from repro.report.library import Library
 from repro.report.matching import Setting
@@ -56,15 +54,6 @@ class Figure:
 
 BAND = "Lines are means over seeds, bands their 90 % Student t intervals; one seed has no band."
 DIVERGED = "A line ends where a seed has no finite value."
-
-
-def write_figures(
-    results: Path, papers: Mapping[str, Paper], library: Library, formats: Sequence[str] = FORMATS
-) -> list[Figure]:
-    """Draw everything there are records for into `results`/figures and return what was drawn, in order."""
-    figures = figures_of(papers, library)
-    draw_all(results / "figures", [figure.drawing for figure in figures], formats)
-    return figures
 
 
 def figures_of(papers: Mapping[str, Paper], library: Library) -> list[Figure]:

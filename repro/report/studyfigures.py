@@ -3,14 +3,12 @@
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.papers.drawing import Axis, HeatMap, Lines
 from repro.papers.paper import Paper, Study
-from repro.report.canvas import FORMATS, Drawing
+from repro.report.canvas import Drawing
 from repro.report.figures import Figure
-from repro.report.gallery import draw_all
 from repro.report.plotdata import row_intervals
 from repro.report.studies import StudyTables, of_paper
 from repro.report.style import COLOURS, DASHES, MARKERS, Look, looks
@@ -30,15 +28,6 @@ PUBLISHED_MARKERS = ("x", "+", "1", "2", "3", "4")
 
 Facets = list[list[tuple[str, "pd.DataFrame"]]]
 """Rows of panels: heading and data."""
-
-
-def write_study_figures(
-    results: Path, papers: Mapping[str, Paper], tables: StudyTables, formats: Sequence[str] = FORMATS
-) -> list[Figure]:
-    """Draw every study there are tables of into `results`/figures and return what was drawn, in order."""
-    figures = study_figures_of(papers, tables)
-    draw_all(results / "figures", [figure.drawing for figure in figures], formats)
-    return figures
 
 
 def study_figures_of(papers: Mapping[str, Paper], tables: StudyTables) -> list[Figure]:

@@ -7,7 +7,8 @@ import pytest
 
 from repro.papers.measures import at_workers, seconds_per_step
 from repro.papers.paper import Cell, Claim, Evidence
-from repro.report.figures import write_figures
+from repro.report.canvas import FORMATS
+from repro.report.html import draw
 from repro.report.library import read_library
 from repro.report.matching import Setting
 from repro.report.statistics import Finding, at_most, ratio
@@ -61,7 +62,7 @@ def test_a_claim_over_a_sweep_is_judged_once(results: Path) -> None:
 
 
 def test_a_sweep_is_one_curve_over_the_workers(results: Path) -> None:
-    figure, speedup = write_figures(results, PAPERS, read_library(results))
+    figure, speedup = draw(results, PAPERS, read_library(results), FORMATS)
     assert figure.name == "toys-laptop-simulated-piz-daint-lognormal-0.1-step-time-workers"
     assert "resnet50-imagenet" in figure.caption
     data = pd.read_csv(results / "figures" / f"{figure.name}.csv")
@@ -94,7 +95,7 @@ def test_cells_that_say_different_places_are_compared_where_they_say(tmp_path: P
     library = read_library(tmp_path)
     (judgement,) = [j for j in judge(library, papers).judgements if j.kind == "claim"]
     assert (judgement.world, judgement.seeds, len(judgement.records)) == ("simulated (piz-daint)", (1, 2), 4)
-    names = [figure.name for figure in write_figures(tmp_path, papers, library)]
+    names = [figure.name for figure in draw(tmp_path, papers, library, FORMATS)]
     # of runs that are evaluated once, at their end, only times are drawn
     assert names == [
         f"slow-laptop-simulated-piz-daint-{what}" for what in ("final-step-time", "final-throughput", "time")

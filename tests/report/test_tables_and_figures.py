@@ -11,8 +11,8 @@ import pytest
 from repro.papers import PAPERS
 from repro.papers.paper import Cell
 from repro.report.canvas import FORMATS
-from repro.report.figures import write_figures
 from repro.report.grouping import groups
+from repro.report.html import draw
 from repro.report.library import read_library
 from repro.report.style import looks, method_of
 from repro.report.tables import write_tables
@@ -87,7 +87,7 @@ def test_one_label_for_two_different_runs_is_told_apart(results: Path) -> None:
 
 
 def test_every_figure_has_its_formats_and_its_data(results: Path) -> None:
-    figures = write_figures(results, papers(), read_library(results))
+    figures = draw(results, papers(), read_library(results), FORMATS)
     assert [figure.name.removeprefix("toys-laptop-") for figure in figures] == [
         "top1-epochs", "top1-seconds", "top1-megabytes", "train-loss-epochs", "train-loss-seconds", "consensus-epochs",
         "time-to-top1", "final-top1", "final-step-time", "time",
@@ -98,7 +98,7 @@ def test_every_figure_has_its_formats_and_its_data(results: Path) -> None:
 
 
 def test_the_data_of_a_curve_are_means_with_their_band(results: Path) -> None:
-    write_figures(results, papers(), read_library(results))
+    draw(results, papers(), read_library(results), FORMATS)
     data = pd.read_csv(results / "figures" / "toys-laptop-top1-megabytes.csv")
     last = data[data["method"] == "LB-SGD"].iloc[-1]
     assert (last["estimate"], last["seeds"], last["steps"]) == (91.0, 3, 100)
@@ -108,7 +108,7 @@ def test_the_data_of_a_curve_are_means_with_their_band(results: Path) -> None:
 
 def test_times_to_a_level_lie_on_straight_lines(results: Path) -> None:
     library = read_library(results)
-    write_figures(results, papers(), library)
+    draw(results, papers(), library, FORMATS)
     data = pd.read_csv(results / "figures" / "toys-laptop-time-to-top1.csv")
     epochs = library.frames.epochs
     epochs = epochs[epochs["evaluated_model"] == "mean"]
@@ -124,7 +124,7 @@ def test_times_to_a_level_lie_on_straight_lines(results: Path) -> None:
 
 def test_a_level_that_a_seed_does_not_reach_has_no_time(results: Path) -> None:
     add(results, SWARM.recipe("laptop", 4, None), 82.0)
-    write_figures(results, papers(), read_library(results))
+    draw(results, papers(), read_library(results), FORMATS)
     data = pd.read_csv(results / "figures" / "toys-laptop-time-to-top1.csv")
     missing = data.set_index(["method", "level_percent"])["estimate"].isna()
     assert not missing["SwarmSGD H=2", 80]
@@ -133,7 +133,7 @@ def test_a_level_that_a_seed_does_not_reach_has_no_time(results: Path) -> None:
 
 def test_a_curve_has_a_gap_where_a_seed_diverged(results: Path) -> None:
     add(results, SWARM.recipe("laptop", 4, None), 10.0, loss=math.nan)
-    figures = write_figures(results, papers(), read_library(results))
+    figures = draw(results, papers(), read_library(results), FORMATS)
     data = pd.read_csv(results / "figures" / "toys-laptop-train-loss-epochs.csv")
     assert data[data["method"] == "SwarmSGD H=2"]["estimate"].isna().all()
     assert any("no finite value" in figure.caption for figure in figures)
@@ -141,9 +141,9 @@ def test_a_curve_has_a_gap_where_a_seed_diverged(results: Path) -> None:
 
 def test_figures_are_the_same_bytes_every_time(results: Path) -> None:
     library = read_library(results)
-    write_figures(results, papers(), library)
+    draw(results, papers(), library, FORMATS)
     first = {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
-    write_figures(results, papers(), library)
+    draw(results, papers(), library, FORMATS)
     assert {path.name: path.read_bytes() for path in (results / "figures").iterdir()} == first
 
 
