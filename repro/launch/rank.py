@@ -2,14 +2,13 @@
 
 import json
 import os
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import cast
 
 import torch
 from mpi4py import MPI
@@ -40,7 +39,7 @@ from repro.tasks import make_task
 from repro.worker import Worker
 from repro.worlds.comm import RankLost
 from repro.worlds.delays import parse
-from repro.worlds.mpi import MpiComm
+from repro.worlds.mpi import MpiComm, die
 from repro.worlds.sleeping_pace import SleepingPace
 from repro.worlds.watchdog import FORWARD_S, TIMEOUT_S
 
@@ -136,6 +135,8 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) ->
                 lock_order=order.to_json() if order else None,
             )
     comm.close()
+    if comm.lost:
+        die()
 
 
 @contextmanager
@@ -199,15 +200,9 @@ def main(spec: Path, records: Path) -> None:
         _abort(f"{error.filename}: {error.strerror}" if error.filename else traceback.format_exc(), 1)
     except BaseException:
         if SURVIVE_VARIABLE in os.environ:
-            _die(traceback.format_exc())
+            print(f"rank {MPI.COMM_WORLD.rank}: {traceback.format_exc()}", file=sys.stderr)
+            die()
         _abort(traceback.format_exc(), 1)
-
-
-def _die(message: str) -> NoReturn:
-    """End this rank alone, by a signal, since Open MPI takes another end for that of all."""
-    print(f"rank {MPI.COMM_WORLD.rank}: {message}", file=sys.stderr, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("killed")
 
 
 def _abort(message: str, code: int) -> None:

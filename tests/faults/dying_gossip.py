@@ -15,7 +15,7 @@ from mpi4py import MPI
 from baselines import ALGORITHMS
 from repro.runs.spec import Run, Sgd
 from repro.worker import Worker
-from repro.worlds.mpi import MpiComm
+from repro.worlds.mpi import MpiComm, die
 from tests.mpi.ranks.told import Told
 
 D, STEPS, KNOWN = 1000, 120, 60
@@ -51,6 +51,7 @@ def main(method: str, dead: int, step: int) -> None:
         off = float((models - models.mean(0)).abs().max())
         print(json.dumps({"lost": list(comm.lost), "known": sums[0], "end": sums[1], "off": off}), flush=True)
     comm.close()
+    die()
 
 
 if __name__ == "__main__":
