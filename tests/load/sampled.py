@@ -1,0 +1,39 @@
+"""A run whose memory is looked at: `python -m tests.load.sampled FILE.csv LOOKS SPEC RECORDS`, alone or on ranks.
+
+It is what the launcher starts, but rank 0's worker writes a line at LOOKS of its steps: the step, the blocks of memory
+that Python's objects have in its process, and the bytes resident of the process of each rank.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import psutil
+from torch import Tensor
+
+from repro.buckets import OnBucket
+from repro.launch import rank, simulate
+from repro.runs.spec import from_dict
+from repro.worker import Worker
+
+
+def main(file: Path, looks: int, spec: Path, records: Path) -> None:
+    """Make the run."""
+    gradient = Worker.gradient
+    world = from_dict(json.loads(spec.read_text())).world
+    own = psutil.Process()
+    processes = [own] if world == "simulated" else sorted(own.parent().children(), key=lambda process: process.pid)
+
+    def looked_at(worker: Worker, on_bucket: OnBucket | None = None) -> Tensor:
+        if worker.rank == 0 and worker.steps % max(1, worker.num_steps // looks) == 0:
+            resident = [process.memory_info().rss for process in processes]
+            with file.open("a") as lines:
+                print(worker.steps, sys.getallocatedblocks(), *resident, sep=",", file=lines)
+        return gradient(worker, on_bucket)
+
+    Worker.gradient = looked_at  # type: ignore[method-assign]
+    (simulate if world == "simulated" else rank).main(spec, records)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
