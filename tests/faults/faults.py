@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 from repro.errors import UserError
+from repro.launch.claim import claim
 from repro.launch.launcher import Launcher, Local
 from repro.launch.scratch import checkpoints
 from repro.launch.start import RunFailed, launch
@@ -135,7 +136,7 @@ def inject(run: Run, fault: str, seed: int, folder: Path, undisturbed: str | Non
         code, message = make(run, folder, Faulty(of_rank, faulty, step))
         record, left = Store(folder / "runs").has(run), len(ranks_of(folder))
         if fault == TRUNCATED:
-            truncate(folder / "run.json")
+            truncate(folder / f"{run.folder}.json")
         (folder / "filler").unlink(missing_ok=True)
         again, _ = (0, "") if record else make(run, folder, Local())
         finished = Store(folder / "runs").has(run)
@@ -160,10 +161,11 @@ def inject(run: Run, fault: str, seed: int, folder: Path, undisturbed: str | Non
 def make(run: Run, folder: Path, launcher: Launcher) -> tuple[int, str]:
     """Make the run; return the exit code, and the line that says most of why there is no record."""
     folder.mkdir(parents=True, exist_ok=True)
-    store, spec = Store(folder / "runs"), folder / "run.json"
-    variables = {"REPRO_SAVE_EVERY_S": "1"}
+    store, variables = Store(folder / "runs"), {"REPRO_SAVE_EVERY_S": "1"}
     try:
-        asyncio.run(launch(run, store, spec, lambda progress: None, variables, launcher))
+        with claim(run, store, folder) as claimed:
+            assert claimed is not None
+            asyncio.run(launch(run, store, claimed, lambda progress: None, variables, launcher))
     except RunFailed as failed:
         return failed.code, _telling(str(failed))
     except UserError as refused:

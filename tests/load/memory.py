@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
 from baselines import ALGORITHMS, EASGD
+from repro.launch.claim import claim
 from repro.launch.launcher import Launcher, Local
 from repro.launch.start import launch
 from repro.runs.spec import WORLDS, Run, Sgd, World, options
@@ -112,10 +113,11 @@ def run_of(case: Case, world: World, steps: int) -> Run:
 
 def growth(run: Run, folder: Path) -> Growth:
     """Make the run and return how its memory grew, that of the rank whose memory may have grown most."""
-    folder.mkdir(parents=True, exist_ok=True)
     looks = folder / "looks.csv"
     store = Store(folder / "runs")
-    asyncio.run(launch(run, store, folder / "run.json", lambda progress: None, {}, Sampled(looks)))
+    with claim(run, store, folder) as claimed:
+        assert claimed is not None
+        asyncio.run(launch(run, store, claimed, lambda progress: None, {}, Sampled(looks)))
     return of_looks(np.loadtxt(looks, delimiter=",", ndmin=2))
 
 
