@@ -1,4 +1,4 @@
-"""The command `repro run` whose ranks wait for ever: it says who waits for whom and ends, and so do all its processes."""
+"""The command `repro run` whose ranks wait for ever: it says who waits for whom, and it and all its processes end."""
 
 import re
 import subprocess

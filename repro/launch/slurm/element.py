@@ -86,7 +86,9 @@ class Element:
                 await launch(run, store, claimed, row.update, self._plan.variables, self._launcher, save_s=self._save_s)
             except (asyncio.CancelledError, RunFailed, UserError) as error:
                 if isinstance(error, asyncio.CancelledError) or getattr(error, "code", None) == EXIT_INTERRUPTED:
-                    raise Stopped(run, got_on=self._finished > 0 or store.has(run) or _saved(claimed.spec) != saved) from None
+                    raise Stopped(
+                        run, got_on=self._finished > 0 or store.has(run) or _saved(claimed.spec) != saved
+                    ) from None
                 self._failed.append(run.folder)
                 row.fail(str(error))
             else:
