@@ -46,8 +46,8 @@ NAMES = {method: name for name, method in ALGORITHMS.items()}
 class Sampled(Launcher):
     """This machine, with a look at the memory now and then."""
 
-    def __init__(self, file: Path) -> None:
-        self._program = ["-m", "tests.load.sampled", str(file), str(LOOKS)]
+    def __init__(self, file: Path, *, leaks: bool) -> None:
+        self._program = ["-m", "tests.load.sampled", str(file), str(LOOKS), "leaks" if leaks else "as-is"]
 
     def on_ranks(self, ranks: int, arguments: Sequence[str]) -> list[str]:
         return Local().on_ranks(ranks, [*self._program, *arguments[2:]])
@@ -111,13 +111,13 @@ def run_of(case: Case, world: World, steps: int) -> Run:
     return run.replace(world=world, platform=platform.load("piz-daint").key, delays="lognormal:0.2")
 
 
-def growth(run: Run, folder: Path) -> Growth:
+def growth(run: Run, folder: Path, *, leaks: bool = False) -> Growth:
     """Make the run and return how its memory grew, that of the rank whose memory may have grown most."""
     looks = folder / "looks.csv"
     store = Store(folder / "runs")
     with claim(run, store, folder) as claimed:
         assert claimed is not None
-        asyncio.run(launch(run, store, claimed, lambda progress: None, {}, Sampled(looks)))
+        asyncio.run(launch(run, store, claimed, lambda progress: None, {}, Sampled(looks, leaks=leaks)))
     return of_looks(np.loadtxt(looks, delimiter=",", ndmin=2))
 
 
@@ -129,12 +129,12 @@ def of_looks(looks: NDArray[np.float64]) -> Growth:
     worst = max(range(len(slopes)), key=lambda rank: slopes[rank].high_slope)
     slope = slopes[worst]
     return Growth(
-        mb_at_20_percent=resident[0, worst] / 1e6,
-        mb_at_end=resident[-1, worst] / 1e6,
-        bytes_a_step=slope.slope,
-        low=slope.low_slope,
-        high=slope.high_slope,
-        blocks_a_step=theilslopes(blocks, steps).slope,
+        mb_at_20_percent=float(resident[0, worst]) / 1e6,
+        mb_at_end=float(resident[-1, worst]) / 1e6,
+        bytes_a_step=float(slope.slope),
+        low=float(slope.low_slope),
+        high=float(slope.high_slope),
+        blocks_a_step=float(theilslopes(blocks, steps).slope),
     )
 
 

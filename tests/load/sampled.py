@@ -1,7 +1,8 @@
-"""A run whose memory is looked at: `python -m tests.load.sampled FILE.csv LOOKS SPEC RECORDS`, alone or on ranks.
+"""A run whose memory is looked at: `python -m tests.load.sampled FILE.csv LOOKS leaks|as-is SPEC RECORDS`.
 
 It is what the launcher starts, but rank 0's worker writes a line at LOOKS of its steps: the step, the blocks of memory
-that Python's objects have in its process, and the bytes resident of the process of each rank.
+that Python's objects have in its process, and the bytes resident of the process of each rank. One that `leaks` keeps a
+number of each step of that worker.
 """
 
 import json
@@ -17,11 +18,12 @@ from repro.runs.spec import from_dict
 from repro.worker import Worker
 
 
-def main(file: Path, looks: int, spec: Path, records: Path) -> None:
+def main(file: Path, looks: int, leaks: bool, spec: Path, records: Path) -> None:
     """Make the run."""
     gradient = Worker.gradient
     world = from_dict(json.loads(spec.read_text())).world
     own = psutil.Process()
+    kept: list[float] = []
     processes = [own] if world == "simulated" else sorted(own.parent().children(), key=lambda process: process.pid)
 
     def looked_at(worker: Worker, on_bucket: OnBucket | None = None) -> Tensor:
@@ -29,6 +31,8 @@ def main(file: Path, looks: int, spec: Path, records: Path) -> None:
             resident = [process.memory_info().rss for process in processes]
             with file.open("a") as lines:
                 print(worker.steps, sys.getallocatedblocks(), *resident, sep=",", file=lines)
+        if worker.rank == 0 and leaks:
+            kept.append(worker.steps + 0.5)
         return gradient(worker, on_bucket)
 
     Worker.gradient = looked_at  # type: ignore[method-assign]
@@ -36,4 +40,5 @@ def main(file: Path, looks: int, spec: Path, records: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
+    file, looks, how, spec, records = sys.argv[1:]
+    main(Path(file), int(looks), how == "leaks", Path(spec), Path(records))
