@@ -1,11 +1,15 @@
 """Lets one thing happen to a run on real ranks, and says what came of it: of the run, and of the same run once more."""
 
 import asyncio
+import atexit
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import final
 
@@ -25,9 +29,10 @@ from tests.conformance.case import Case
 RANKS = 4
 STEPS = 60
 TRUNCATED = "truncated state"
+UNWRITABLE = "unwritable folder"
 DISK_BYTES = 48 << 20
 
-ENDS = {"SIGKILL", "SIGTERM", "error", "full disk", TRUNCATED}
+ENDS = {"SIGKILL", "SIGTERM", "error", "full disk", UNWRITABLE, TRUNCATED}
 """Faults after which the run has not finished; after the others it has."""
 
 SAYS = {
@@ -35,6 +40,7 @@ SAYS = {
     "SIGTERM": "stopped after step",
     "error": "this rank has a reason",
     "full disk": "No space left on device",
+    UNWRITABLE: "Read-only file system",
     TRUNCATED: "stopped after step",
 }
 """What of the reason is in the message."""
@@ -109,7 +115,18 @@ class Faulty(Launcher):
         raise NotImplementedError
 
     def variables(self, ranks: int) -> dict[str, str]:
-        return Local().variables(ranks)
+        clock = {"LD_PRELOAD": str(shim())} if self._fault[0] == "clock jump" else {}
+        return Local().variables(ranks) | clock
+
+
+@cache
+def shim() -> Path:
+    """Compile the clock that jumps."""
+    library = Path(tempfile.mkdtemp()) / "clock.so"
+    source = Path(__file__).parent / "clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=100)
+    atexit.register(shutil.rmtree, library.parent, ignore_errors=True)
+    return library
 
 
 def run_of(name: str, case: Case) -> Run:
@@ -137,6 +154,8 @@ def inject(run: Run, fault: str, seed: int, folder: Path, undisturbed: str | Non
         record, left = Store(folder / "runs").has(run), len(ranks_of(folder))
         if fault == TRUNCATED:
             truncate(folder / f"{run.folder}.json")
+        if fault == UNWRITABLE:
+            subprocess.run(["umount", folder], check=True, timeout=60)
         (folder / "filler").unlink(missing_ok=True)
         again, _ = (0, "") if record else make(run, folder, Local())
         finished = Store(folder / "runs").has(run)
