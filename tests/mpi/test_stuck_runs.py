@@ -21,7 +21,9 @@ import sys
 from repro.launch import launcher
 way = sys.argv.pop(1)
 start = launcher.command
-launcher.command = lambda ranks, argv: start(ranks, [argv[0], "-m", "tests.mpi.stuck_rank", way, *argv[3:]])
+launcher.command = lambda ranks, argv, **options: start(
+    ranks, [argv[0], "-m", "tests.mpi.stuck_rank", way, *argv[3:]], **options
+)
 from repro.cli import main
 main()
 """
