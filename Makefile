@@ -19,7 +19,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor demo test container test-containers faults bench lint status verdict tables figures report evidence clean-runs
+.PHONY: help setup doctor demo test container test-containers faults load bench lint status verdict tables figures report evidence clean-runs
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,10 @@ test: $(READY) ## run the tests, in two processes: one for those that start rank
 
 faults: $(READY) ## let every fault happen to every method (an hour), and write results/faults.csv
 	@$(PYTHON) -m tests.faults.campaign
+
+load: $(READY) ## 64 ranks, 20,000 records, two commands at once; memory of all methods: results/memory.csv (hours)
+	@REPRO_TEST_LOAD=1 $(PYTHON) -m pytest -rs -s tests/load/test_load.py
+	@$(PYTHON) -m tests.load.memory
 
 container: ## build the image of this commit with Apptainer or Docker into build/containers (10 minutes on 2 busy cores)
 	@bash containers/build.sh $(VARIANT)

@@ -357,11 +357,13 @@ def _container(image: Path | None, mpi_folder: Path | None, site: str | None = N
 
 
 def _report(results: Path, formats: "Sequence[str]") -> None:
+    from repro.launch.claim import alone
     from repro.papers import PAPERS
     from repro.report.html import build
     from repro.report.verdicts import print_verdicts
 
-    built = build(results, PAPERS, formats)
+    with alone(results):
+        built = build(results, PAPERS, formats)
     print_verdicts(built.verdicts)
     print(f"report: {built.page}")
 

@@ -52,7 +52,7 @@ class Worker:
         self.drawn_by_all: int | None = None
         self.gradient_s = 0.0
         self.loss = math.nan
-        self.losses: list[float] = []
+        self.loss_sum, self.losses = 0.0, 0  # of the mini-batches since the last mean
 
     @property
     def serves(self) -> bool:
@@ -99,7 +99,8 @@ class Worker:
                 gradient is not computed by autograd hands it out whole.
         """
         self.gradient_s += self._pace.gradient(self, on_bucket)
-        self.losses.append(self.loss)
+        self.loss_sum += self.loss
+        self.losses += 1
         self.steps += 1
         return self.gradient_vector
 
@@ -124,8 +125,9 @@ class Worker:
 
     def mean_loss(self) -> float:
         """Return the mean of the mini-batch losses since the last call; nan where there were none."""
-        losses, self.losses = self.losses, []
-        return sum(losses) / len(losses) if losses else math.nan
+        mean = self.loss_sum / self.losses if self.losses else math.nan
+        self.loss_sum, self.losses = 0.0, 0
+        return mean
 
     def pieces(self) -> list[Tensor]:
         """Return the views of the gradient vector that `on_bucket` is called with, in its order."""

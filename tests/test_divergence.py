@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from baselines import EASGD, Downpour
 from repro.launch.campaign import campaign
 from repro.launch.wanted import Wanted
 from repro.report.guards import check
@@ -20,6 +21,7 @@ from tests.conformance.scene import scene
 
 WORKERS, STEPS, FROM = 4, 200, 20
 FORMS = {(case.method, case.timing, case.config.get("overlap")): case for case in CASES if WORKERS in case.sizes}
+WITH_SERVER = [Case(method, {"servers": 1, "period": 2}, timing="asynchronous") for method in (EASGD, Downpour)]
 
 
 class Breaking(Quadratic):
@@ -33,7 +35,7 @@ class Breaking(Quadratic):
         return loss if self.gradients < FROM * WORKERS else math.inf
 
 
-@pytest.mark.parametrize("case", FORMS.values(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*FORMS.values(), *WITH_SERVER], ids=lambda case: case.name)
 def test_all_simulated_workers_end_soon_after_the_first_that_diverges(case: Case) -> None:
     of = scene(case, WORKERS, steps=STEPS, sgd=MOMENTUM)
     task = Breaking(num_features=30, num_samples=400, condition=2.0, noise=1.0)

@@ -127,8 +127,8 @@ from pathlib import Path
 from repro.launch.claim import claim
 from repro.runs.store import Store
 from tests.test_jobs import a_run
-with claim(a_run(1), Store(Path(sys.argv[1], "runs")), Path(sys.argv[1], ".scratch")) as spec:
-    print(spec, flush=True)
+with claim(a_run(1), Store(Path(sys.argv[1], "runs")), Path(sys.argv[1], ".scratch")) as claimed:
+    print(claimed.spec, flush=True)
     sys.stdin.read()
 """
 
@@ -212,16 +212,54 @@ def test_runs_made_at_once_leave_the_records_that_they_leave_alone(tmp_path: Pat
     assert digests(alone)[1] == digests(together)[1]
 
 
+def makes(*commands: subprocess.Popen[str]) -> list[int]:
+    """How many runs each command has begun and finished, when all have ended well."""
+    done = []
+    for command in commands:
+        output, errors = command.communicate(timeout=3 * LIMIT_S)
+        assert command.returncode == 0, output + errors
+        done.append(output.count(": done, "))
+    return done
+
+
+def begin(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([*REPRO, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_a_command_makes_the_runs_that_no_other_makes_and_says_that_some_are_left(tmp_path: Path) -> None:
-    epochs = 1.5
-    held = a_run(1).replace(epochs=epochs)
-    with claim(held, Store(tmp_path / "runs"), tmp_path / ".scratch"):
-        done = call(*arguments(tmp_path, "--seeds", "2", epochs=epochs))
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == ["1 of 2 runs are being made by another command"]
-    assert list(digests(tmp_path)) == [2]
+@pytest.mark.timeout(400)
+def test_of_two_commands_at_once_each_makes_what_the_other_does_not_and_both_report_on_all(tmp_path: Path) -> None:
+    what = ["demo.digits-dpsgd", "demo.digits-swarm", "--scale", "smoke", "--world", "simulated", "--workers", "2"]
+    what = ["reproduce", *what, "--jobs", "1", "--seeds", "2", "--results", str(tmp_path)]
+    with begin(*what) as first, begin(*what) as second:
+        counts = makes(first, second)
+    assert sum(counts) == 4 and min(counts) > 0, counts
+    assert list((tmp_path / ".scratch").iterdir()) == []
+    page = (tmp_path / "report" / "index.html").read_text()
+    keys = [record.run.key for record in Store(tmp_path / "runs")]
+    assert len(keys) == 4 and all(f"r-{key}" in page for key in keys)
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("world", ["simulated", "mpi"])
+def test_a_command_makes_the_run_of_another_that_is_killed(world: str, tmp_path: Path) -> None:
+    """And not before all that made it there has ended, though nobody has told those processes."""
+    what = ["run", "demo.digits-dpsgd", "--scale", "smoke", "--world", world, "--workers", "2", "--results"]
+    what += [str(tmp_path), "--set", "epochs=60"]
+    with training(what) as (command, children), begin(*what) as other:
+        assert other.stderr is not None
+        assert other.stderr.readline() == "waiting for 1 of 1 runs that another command makes\n"
+        children[0].suspend()  # it sees nothing of it
+        command.kill()
+        command.wait()
+        with claim(a_run(1, world).replace(epochs=60.0), Store(tmp_path / "runs"), tmp_path / ".scratch") as claimed:
+            assert claimed is None
+        children[0].resume()
+        assert makes(other) == [1]
+        assert still_running(children) == []
+    assert list((tmp_path / ".scratch").iterdir()) == []
 
 
 @pytest.mark.slow

@@ -33,6 +33,9 @@ from repro.runs.spec import Run
 from repro.runs.study import StudyRun
 from repro.tasks.data.folders import DataFolders
 
+LOOK_S = 1.0
+"""Between two looks whether another command has finished its runs."""
+
 
 def campaign(
     wanted: Wanted,
@@ -50,7 +53,8 @@ def campaign(
 ) -> int:
     """Make the runs and studies that are wanted and not done, and return the exit code.
 
-    A run that fails is told of and left; the others go on. So is one that another command is making.
+    A run that fails is told of and left; the others go on. One that another command is making is waited for at the
+    end, and made here should that command not finish it.
 
     Args:
         cifar10_dir: wins over CIFAR10_DIR.
@@ -104,14 +108,11 @@ def campaign(
     codes = _until_terminated(
         _make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local(survive=survive))
     )
-    left = [planned for planned in to_do if not stores.has(planned.run)]
-    if len(left) > len(codes):
-        print(f"{len(left) - len(codes)} of {len(to_do)} runs are being made by another command", file=sys.stderr)
     if codes:
         print(f"{len(codes)} of {len(to_do)} runs failed; the same command makes them again", file=sys.stderr)
     if EXIT_DEADLOCK in codes:
         return EXIT_DEADLOCK
-    return 1 if left else 0
+    return 1 if codes else 0
 
 
 def run_variables(
@@ -173,17 +174,20 @@ async def _make(
 ) -> list[int]:
     """Make the runs, and return the exit codes of those that failed."""
     codes: list[int] = []
+    others: list[PlannedRun] = []
 
     async def make(planned: PlannedRun) -> None:
         run = planned.run
         store = stores.of_run(run)
-        with claim(run, store, scratch) as spec:
-            if spec is None:
+        with claim(run, store, scratch) as claimed:
+            if claimed is None:
+                if not store.has(run):
+                    others.append(planned)
                 return
             number = f"{numbers[planned]}/{len(to_do)}"
             row = shown.begin(f"{number} {planned.title}", planned.seconds)
             try:
-                await launch(run, store, spec, row.update, variables, launcher)
+                await launch(run, store, claimed, row.update, variables, launcher)
             except RunFailed as error:
                 codes.append(error.code)
                 row.fail(str(error))
@@ -193,6 +197,13 @@ async def _make(
     numbers = {planned: number for number, planned in enumerate(to_do, 1)}
     with display(sum(planned.seconds for planned in to_do)) as shown:
         await make_all(to_do, jobs, make)
+        if others:
+            print(f"waiting for {len(others)} of {len(to_do)} runs that another command makes", file=sys.stderr)
+        while others:
+            await asyncio.sleep(LOOK_S)
+            held = others.copy()
+            others.clear()
+            await make_all(held, jobs, make)
     return codes
 
 

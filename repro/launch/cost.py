@@ -1,10 +1,12 @@
 """About how long a run takes here: from the records of its like, else from speeds measured once; and a study."""
 
 from collections import defaultdict
+from pathlib import Path
 from statistics import median
 
 from repro.launch.mpi_env import available_cores
 from repro.papers import PAPERS
+from repro.runs.record import read
 from repro.runs.spec import Options, Run
 from repro.runs.store import Store
 from repro.runs.study import Studies, StudyRun
@@ -65,12 +67,12 @@ class Cost:
 
     def __init__(self, store: Store, studies: Studies, cores: float | None = None) -> None:
         self._cores = available_cores() if cores is None else cores
+        self._like: dict[object, list[Path]] = defaultdict(list)
+        for folder in store.finished():
+            self._like[_in_name(folder.name)].append(folder)
         self._studies = {(table.run.name, table.run.scale): float(table.outcome["wall_s"]) for table in studies}
-        speeds: dict[Kind, list[float]] = defaultdict(list)
-        for record in store:
-            drawn = record.run.epochs * _num_samples(record.run)
-            speeds[_kind(record.run)].append(record.outcome["wall_s"] / drawn)
-        self._wall_s_per_sample = {kind: median(values) for kind, values in speeds.items()}
+        self._read: set[object] = set()
+        self._wall_s_per_sample: dict[Kind, float] = {}
 
     def seconds(self, run: Run | StudyRun) -> float:
         """Return about how many wall seconds `run` takes."""
@@ -78,7 +80,7 @@ class Cost:
             told = PAPERS[run.paper].study(run.study).seconds.get(run.scale, 0.0)
             return STUDY_START_S + self._studies.get((run.name, run.scale), told)
         samples = run.epochs * _num_samples(run)
-        known = self._wall_s_per_sample.get(_kind(run))
+        known = self._known(run)
         if known is not None:
             return START_S + samples * known
         one_core = samples / SAMPLES_PER_CORE_S[run.task, option(run.task, dict(run.task_config), "model")]
@@ -86,9 +88,27 @@ class Cost:
             return START_S + one_core + samples / run.batch_size * SIMULATED_STEP_S
         return START_S + one_core / min(run.workers, self._cores)
 
+    def _known(self, run: Run) -> float | None:
+        """Return the wall seconds of a sample in the records like `run`; of thousands, only these are read."""
+        alike = _in_name(run.folder)
+        if alike not in self._read:
+            self._read.add(alike)
+            speeds: dict[Kind, list[float]] = defaultdict(list)
+            for record in map(read, self._like[alike]):
+                drawn = record.run.epochs * _num_samples(record.run)
+                speeds[_kind(record.run)].append(record.outcome["wall_s"] / drawn)
+            self._wall_s_per_sample |= {kind: median(values) for kind, values in speeds.items()}
+        return self._wall_s_per_sample.get(_kind(run))
+
 
 def _kind(run: Run) -> Kind:
     return run.world, run.task, run.task_config, run.workers
+
+
+def _in_name(folder: str) -> object:
+    """Return what of a run's kind is in the name of its folder, see `Run.folder`: task, world and workers."""
+    what, *rest = folder.rsplit("-", 4)
+    return what.partition("-")[2], *rest[1:2]
 
 
 def _num_samples(run: Run) -> int:

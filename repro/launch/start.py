@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 from repro.errors import UserError
+from repro.launch.claim import Claim
 from repro.launch.exits import EXIT_INTERRUPTED
 from repro.launch.launcher import Launcher
 from repro.launch.progress import STOPPED, Progress, parse
@@ -44,7 +44,7 @@ class RunFailed(Exception):
 async def launch(
     run: Run | StudyRun,
     store: Folders,
-    spec: Path,
+    claim: Claim,
     on_progress: Callable[[Progress], None],
     variables: Mapping[str, str],
     launcher: Launcher,
@@ -56,8 +56,8 @@ async def launch(
     Whatever ends this early first ends the processes; a cancellation lets ranks save their state before.
 
     Args:
-        spec: file to write the run's spec to; its log and its saved state are beside it, and are removed when the run
-            has finished.
+        claim: with the file to write the run's spec to; its log and its saved state are beside it, and are removed
+            when the run has finished.
         variables: environment variables for the ranks, beside those that MPI needs.
         save_s: how long ranks that are to stop may take for that.
 
@@ -65,6 +65,7 @@ async def launch(
         RunFailed: it ended without a record.
         UserError: the ranks refused the run's options.
     """
+    spec = claim.spec
     log = spec.with_suffix(".log")
     log.unlink(missing_ok=True)
     spec.write_text(json.dumps(asdict(run)))
@@ -81,7 +82,13 @@ async def launch(
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     # a session of its own, so that mpirun and its ranks can be ended together
     process = await asyncio.create_subprocess_exec(
-        *argv, env=child, start_new_session=True, stdout=PIPE, stderr=STDOUT, limit=LONGEST_LINE
+        *argv,
+        env=child,
+        start_new_session=True,
+        stdout=PIPE,
+        stderr=STDOUT,
+        limit=LONGEST_LINE,
+        pass_fds=(claim.lock,),
     )
     assert process.stdout is not None
     try:

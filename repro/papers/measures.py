@@ -70,8 +70,8 @@ def seconds_to_loss(records: Sequence[Record], losses: Sequence[float]) -> list[
 
 
 def seconds_of_run(records: Sequence[Record]) -> list[float]:
-    """Clock seconds at the last evaluation point, when the last worker has got there."""
-    return [record.final("clock_s") for record in records]
+    """Clock seconds at the last evaluation point, when the last worker has got there; nan where the run diverged."""
+    return finals(records, "clock_s")
 
 
 def _until_loss(record: Record, loss: float, column: str) -> float:

@@ -58,7 +58,10 @@ def read_library(results: Path) -> Library:
         problems=(*checked.problems, *changed),
         suspects=too_fast(checked.records, checked.frames),
         frames=checked.frames,
-        summary=summary(checked.frames),
+        summary=summary(
+            checked.frames,
+            {key for key, record in checked.records.items() if record.outcome.get("state") == "diverged"},
+        ),
         matching=Matching(checked.records),
         published=tuple(read_published(own if (own := results / "published").is_dir() else PUBLISHED)),
         studies=tables,

@@ -1,7 +1,7 @@
 """What is measured of a finished run: one number a record, each with its unit and its definition."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,13 +48,22 @@ MEASURES = (
 
 LOSSES = ("train_loss", "test_loss", "train_objective")
 
+OF_THE_END = (
+    *(measure.name for measure in MEASURES if "top1" in measure.name),
+    "test_loss", "train_objective", "epochs", "clock_s", "megabytes_sent",
+)  # fmt: skip
+"""Measures that tell nothing where a run has not come to its end."""
 
-def summary(frames: Frames) -> "pd.DataFrame":
+
+def summary(frames: Frames, ended_early: Collection[str] = ()) -> "pd.DataFrame":
     """Return one row a run, index `key`: the measures, and the seconds of a worker's run by what it did.
 
     Measures of the model are those at the last evaluation point, and nan where a run has none. Times and
-    bytes are means over workers. A run is `diverged` where no loss is finite at the end: its accuracy, then
-    that of a constant answer, is nan too.
+    bytes are means over workers. A run is `diverged` where no loss is finite at the end, and where it ended early since
+    a worker's was not, though the model, e.g. the centre, may answer still: of both, measures of the end are nan.
+
+    Args:
+        ended_early: keys of the runs whose records say that they diverged.
     """
     import pandas as pd
 
@@ -85,10 +94,10 @@ def summary(frames: Frames) -> "pd.DataFrame":
             "gradient_s": totals["gradient_s"] / count,
             "wait_s": totals["wait_s"] / count,
             "other_s": (totals["clock_s"] - totals["gradient_s"] - totals["wait_s"]) / count,
-            "diverged": ~model[list(LOSSES)].map(math.isfinite).any(axis=1),
+            "diverged": ~model[list(LOSSES)].map(math.isfinite).any(axis=1) | model.index.isin(list(ended_early)),
         }
     )
-    table.loc[table["diverged"], [name for name in table.columns if "top1" in name]] = math.nan
+    table.loc[table["diverged"], list(OF_THE_END)] = math.nan
     return table
 
 
@@ -101,4 +110,4 @@ def finals(records: Sequence[Record], metric: str, evaluated_model: str | None =
 
 
 def _diverged(record: Record) -> bool:
-    return not any(math.isfinite(record.final(loss)) for loss in LOSSES)
+    return record.outcome.get("state") == "diverged" or not any(math.isfinite(record.final(loss)) for loss in LOSSES)

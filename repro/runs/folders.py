@@ -40,7 +40,8 @@ class Folders(ABC):
 
     def finished(self) -> list[Path]:
         """Return the folders of all finished results in the order of their names."""
-        return [path.parent for path in sorted(self.root.glob(f"[!.]*/{self.head}"))]  # a leading dot: not finished
+        found = [path.parent for path in self.root.glob(f"[!.]*/{self.head}")]  # a leading dot: not finished
+        return sorted(found, key=lambda folder: folder.name)
 
     def write(self, of: Named, content: Row, tables: Mapping[str, str]) -> Path:
         """Write the result of `of`, its head and its tables by name of the file, and return its folder.

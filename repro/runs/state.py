@@ -84,7 +84,8 @@ def _of_worker(worker: Worker) -> dict[str, Any]:
         "rng": worker.rng.bit_generator.state,
         "steps": worker.steps,
         "loss": worker.loss,
-        "losses": list(worker.losses),
+        "loss_sum": worker.loss_sum,
+        "losses": worker.losses,
         "gradient_s": worker.gradient_s,
     }
 
@@ -99,7 +100,8 @@ def _load_worker(worker: Worker, state: dict[str, Any]) -> None:
     worker.rng.bit_generator.state = state["rng"]
     worker.steps = state["steps"]
     worker.loss = state["loss"]
-    worker.losses = list(state["losses"])
+    worker.loss_sum = state["loss_sum"]
+    worker.losses = state["losses"]
     worker.gradient_s = state["gradient_s"]
 
 

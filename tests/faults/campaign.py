@@ -18,7 +18,8 @@ from tests.conformance.cases import CASES
 from tests.faults.faults import RANKS, TRUNCATED, Outcome, inject, run_of, undisturbed
 from tests.faults.faulty_rank import FAULTS
 
-COLUMNS = ["method", "config", "fault", "seed", *(f.name for f in fields(Outcome) if f.name not in ("method", "fault"))]
+OF_OUTCOME = [field.name for field in fields(Outcome) if field.name not in ("method", "fault")]
+COLUMNS = ["method", "config", "fault", "seed", "wrong", *OF_OUTCOME]
 KEY = COLUMNS[:4]
 NAMES = {method: name for name, method in ALGORITHMS.items()}
 
@@ -34,10 +35,9 @@ def runs() -> Iterator[tuple[Case, Run]]:
 
 
 def main(file: Path, seeds: int) -> int:
-    """Inject what is not in the file yet; return 0 if every outcome is as required."""
+    """Inject what is not in the file yet; return 0 if every outcome in it is as required."""
     table = pd.read_csv(file, keep_default_na=False) if file.is_file() else pd.DataFrame(columns=COLUMNS)
     done = {tuple(map(str, row)) for row in table[KEY].itertuples(index=False)}
-    wrong = 0
     for case, run in runs():
         config = " ".join(f"{name}={value}" for name, value in run.config)
         to_do = [
@@ -53,16 +53,15 @@ def main(file: Path, seeds: int) -> int:
             end = undisturbed(run, Path(name, "undisturbed")) if case.timing != "asynchronous" else None
             for number, (fault, seed) in enumerate(to_do):
                 outcome = inject(run, fault, seed, Path(name, str(number)), end)
-                found = outcome.wrong()
-                wrong += bool(found)
-                line = {"config": config, "seed": seed, **asdict(outcome)}
+                found = "; ".join(outcome.wrong())
+                line = {"config": config, "seed": seed, "wrong": found, **asdict(outcome)}
                 line["message"] = outcome.message.replace(name, "...").replace(run.folder, "the run")
                 line["seconds"] = round(outcome.seconds, 1)
                 table = pd.concat([table, pd.DataFrame([line])], ignore_index=True)[COLUMNS]
                 table.to_csv(file, index=False, lineterminator="\n")
-                told = "; ".join(found) or "as required"
-                print(f"{run.algorithm} {config}: {fault}, seed {seed}: {told}", flush=True)
-    print(f"{len(table)} faults, {wrong} of those injected now not as required; {file}")
+                print(f"{run.algorithm} {config}: {fault}, seed {seed}: {found or 'as required'}", flush=True)
+    wrong = int((table["wrong"] != "").sum())
+    print(f"{len(table)} faults, {wrong} not as required; {file}")
     return 1 if wrong else 0
 
 

@@ -1,11 +1,15 @@
 """Lets one thing happen to a run on real ranks, and says what came of it: of the run, and of the same run once more."""
 
 import asyncio
+import atexit
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import final
 
@@ -13,6 +17,7 @@ import numpy as np
 import psutil
 
 from repro.errors import UserError
+from repro.launch.claim import claim
 from repro.launch.launcher import Launcher, Local
 from repro.launch.scratch import checkpoints
 from repro.launch.start import RunFailed, launch
@@ -24,9 +29,10 @@ from tests.conformance.case import Case
 RANKS = 4
 STEPS = 60
 TRUNCATED = "truncated state"
+UNWRITABLE = "unwritable folder"
 DISK_BYTES = 48 << 20
 
-ENDS = {"SIGKILL", "SIGTERM", "error", "full disk", TRUNCATED}
+ENDS = {"SIGKILL", "SIGTERM", "error", "full disk", UNWRITABLE, TRUNCATED}
 """Faults after which the run has not finished; after the others it has."""
 
 SAYS = {
@@ -34,6 +40,7 @@ SAYS = {
     "SIGTERM": "stopped after step",
     "error": "this rank has a reason",
     "full disk": "No space left on device",
+    UNWRITABLE: "Read-only file system",
     TRUNCATED: "stopped after step",
 }
 """What of the reason is in the message."""
@@ -108,7 +115,18 @@ class Faulty(Launcher):
         raise NotImplementedError
 
     def variables(self, ranks: int) -> dict[str, str]:
-        return Local().variables(ranks)
+        clock = {"LD_PRELOAD": str(shim())} if self._fault[0] == "clock jump" else {}
+        return Local().variables(ranks) | clock
+
+
+@cache
+def shim() -> Path:
+    """Compile the clock that jumps."""
+    library = Path(tempfile.mkdtemp()) / "clock.so"
+    source = Path(__file__).parent / "clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=100)
+    atexit.register(shutil.rmtree, library.parent, ignore_errors=True)
+    return library
 
 
 def run_of(name: str, case: Case) -> Run:
@@ -135,7 +153,9 @@ def inject(run: Run, fault: str, seed: int, folder: Path, undisturbed: str | Non
         code, message = make(run, folder, Faulty(of_rank, faulty, step))
         record, left = Store(folder / "runs").has(run), len(ranks_of(folder))
         if fault == TRUNCATED:
-            truncate(folder / "run.json")
+            truncate(folder / f"{run.folder}.json")
+        if fault == UNWRITABLE:
+            subprocess.run(["umount", folder], check=True, timeout=60)
         (folder / "filler").unlink(missing_ok=True)
         again, _ = (0, "") if record else make(run, folder, Local())
         finished = Store(folder / "runs").has(run)
@@ -160,10 +180,11 @@ def inject(run: Run, fault: str, seed: int, folder: Path, undisturbed: str | Non
 def make(run: Run, folder: Path, launcher: Launcher) -> tuple[int, str]:
     """Make the run; return the exit code, and the line that says most of why there is no record."""
     folder.mkdir(parents=True, exist_ok=True)
-    store, spec = Store(folder / "runs"), folder / "run.json"
-    variables = {"REPRO_SAVE_EVERY_S": "1"}
+    store, variables = Store(folder / "runs"), {"REPRO_SAVE_EVERY_S": "1"}
     try:
-        asyncio.run(launch(run, store, spec, lambda progress: None, variables, launcher))
+        with claim(run, store, folder) as claimed:
+            assert claimed is not None
+            asyncio.run(launch(run, store, claimed, lambda progress: None, variables, launcher))
     except RunFailed as failed:
         return failed.code, _telling(str(failed))
     except UserError as refused:

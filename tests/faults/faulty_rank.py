@@ -4,6 +4,7 @@ It is `repro.launch.rank`, but in one rank the fault comes just before the gradi
 little, so that what follows from a fault comes before the end of a short run.
 """
 
+import ctypes
 import errno
 import os
 import signal
@@ -13,12 +14,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from torch import Tensor
+
+from repro.buckets import OnBucket
 from repro.launch import rank
 from repro.worker import Worker
 
 STOPPED_S = 20
 GRADIENT_S = 20e-3
-JUMP_S = 3600.0
+JUMP_S = 3600
 
 
 def kill(worker: Worker) -> None:
@@ -55,10 +59,32 @@ def full_disk(worker: Worker) -> None:
     term(worker)
 
 
+def unwritable_folder(worker: Worker) -> None:
+    """The folder of results can only be read from now on, by root too; then SIGTERM, as above."""
+    folder = Path(sys.argv[5]).parent
+    subprocess.run(["mount", "--bind", folder, folder], check=True, timeout=60)
+    subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True, timeout=60)
+    term(worker)
+
+
 def clock_jump(worker: Worker) -> None:
-    """The clock of the day is an hour ahead from now on."""
-    now = time.time
-    time.time = lambda: now() + JUMP_S
+    """The clock of the day is an hour ahead, and 10 steps later an hour behind."""
+    _set_clock(JUMP_S)
+    compute, back = worker.task.loss_and_gradient, worker.steps + 10
+
+    def jumps_back(*arguments: object) -> float:
+        if worker.steps == back:
+            _set_clock(-2 * JUMP_S)
+        return compute(*arguments)  # type: ignore[arg-type]
+
+    worker.task.loss_and_gradient = jumps_back  # type: ignore[method-assign, assignment]
+
+
+def _set_clock(seconds: int) -> None:
+    before = time.time(), time.monotonic()
+    ctypes.CDLL(None).jump(ctypes.c_long(seconds))  # of clock.c
+    went = time.time() - before[0] - (time.monotonic() - before[1])
+    assert abs(went - seconds) < 1, f"the clock went by {went} s"
 
 
 def nan(worker: Worker) -> None:
@@ -79,6 +105,7 @@ FAULTS: dict[str, Callable[[Worker], None]] = {
     "SIGTERM": term,
     "error": error,
     "full disk": full_disk,
+    "unwritable folder": unwritable_folder,
     "clock jump": clock_jump,
     "NaN": nan,
 }
@@ -88,13 +115,13 @@ def main(fault: str, faulty: int, step: int, spec: Path, records: Path) -> None:
     """Run the rank."""
     gradient = Worker.gradient
 
-    def disturbed(worker: Worker, *arguments: object) -> object:
+    def disturbed(worker: Worker, on_bucket: OnBucket | None = None) -> Tensor:
         if worker.rank == faulty and worker.steps == step:
             FAULTS[fault](worker)
         time.sleep(GRADIENT_S)
-        return gradient(worker, *arguments)  # type: ignore[arg-type]
+        return gradient(worker, on_bucket)
 
-    Worker.gradient = disturbed  # type: ignore[method-assign, assignment]
+    Worker.gradient = disturbed  # type: ignore[method-assign]
     rank.main(spec, records)
 
 

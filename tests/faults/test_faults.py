@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.faults.campaign import runs
-from tests.faults.faults import TRUNCATED, inject, undisturbed
+from tests.faults.faults import TRUNCATED, UNWRITABLE, inject, undisturbed
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize(
-    ("method", "fault"), [("sgp", "SIGKILL"), ("easgd", "error"), ("swarm", TRUNCATED), ("memsgd", "NaN")]
+    ("method", "fault"),
+    [("sgp", "SIGKILL"), ("easgd", "error"), ("swarm", TRUNCATED), ("memsgd", "NaN"), ("dpsgd", "clock jump")],
 )
 def test_after_a_fault_the_same_run_completes(method: str, fault: str, tmp_path: Path) -> None:
     case, run = next((case, run) for case, run in runs() if run.algorithm == method)
@@ -24,14 +25,17 @@ def test_after_a_fault_the_same_run_completes(method: str, fault: str, tmp_path:
     assert outcome.wrong() == []
 
 
-def test_a_full_disk_is_told_of_and_leaves_nothing_half_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "fault"), [("matcha", "full disk"), ("qsgd", UNWRITABLE)])
+def test_a_folder_that_takes_no_more_is_told_of_and_has_nothing_half_done(
+    method: str, fault: str, tmp_path: Path
+) -> None:
     if os.geteuid() or subprocess.run(["mount", "--version"], capture_output=True).returncode:
-        pytest.skip("a small disk can only be mounted by root")
-    run = next(run for _, run in runs() if run.algorithm == "matcha")
+        pytest.skip("only root can mount")
+    run = next(run for _, run in runs() if run.algorithm == method)
     try:
-        outcome = inject(run, "full disk", 3, tmp_path / "disturbed", None)
+        outcome = inject(run, fault, 3, tmp_path / "disturbed", None)
     except subprocess.CalledProcessError as refused:
-        pytest.skip(f"no small disk can be mounted here: {refused}")
+        pytest.skip(f"nothing can be mounted here: {refused}")
     assert outcome.wrong() == []
 
 

@@ -15,6 +15,7 @@ from baselines import ALGORITHMS
 from repro.errors import UserError
 from repro.launch import survival
 from repro.launch.campaign import campaign
+from repro.launch.claim import claim
 from repro.launch.exits import EXIT_DEADLOCK
 from repro.launch.launcher import Launcher, Local
 from repro.launch.plan import PlannedRun
@@ -60,7 +61,9 @@ def make(run: Run, folder: Path, launcher: Launcher, *, survive: bool = True) ->
     store = Store(folder / "runs")
     variables = {SURVIVE_VARIABLE: "1"} if survive else {}
     try:
-        asyncio.run(launch(run, store, folder / "run.json", lambda progress: None, variables, launcher))
+        with claim(run, store, folder) as claimed:
+            assert claimed is not None
+            asyncio.run(launch(run, store, claimed, lambda progress: None, variables, launcher))
     finally:
         assert ranks_of(folder) == []
     return store

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,14 @@ def exchange_in_a_circle(comm: MpiComm) -> None:
 def long_exchange_in_a_circle(comm: MpiComm) -> None:
     """Nobody takes such a vector before it calls for it."""
     comm.exchange(torch.ones(1 << 20), [(comm.rank + 1) % comm.size]).wait()
+
+
+def exchange_with_one_that_has_another_peer(comm: MpiComm) -> None:
+    """0 and 2 both want 1, which is there for 0 alone, and then no more."""
+    if comm.rank != 1:
+        comm.exchange(torch.ones(8), [1]).wait()
+        comm.exchange(torch.ones(8), [1]).wait()
+    comm.exchange(torch.ones(8), [0]).wait()
 
 
 def message_with_another_tag(comm: MpiComm) -> None:
@@ -64,6 +73,24 @@ def horovod_without_rank_1(comm: MpiComm) -> None:
     comm.allreduce_mean(torch.ones(4))
     if comm.rank != 1:
         comm.allreduce_mean(torch.ones(4))
+
+
+def allreduce_without_rank_1(comm: MpiComm) -> None:
+    comm.allreduce_mean(torch.ones(4))
+    if comm.rank != 1:
+        comm.allreduce_mean(torch.ones(4))
+
+
+def rank_1_computes_for_ever(comm: MpiComm) -> None:
+    while comm.rank == 1:
+        torch.ones(1000).sum()
+    comm.barrier()
+
+
+def rank_1_is_stopped(comm: MpiComm) -> None:
+    if comm.rank == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    comm.barrier()
 
 
 def rank_1_holds_pythons_lock(comm: MpiComm) -> None:

@@ -32,6 +32,11 @@ STANDSTILLS = {
         r"rank 2, step 102: waits \d+ s for rank 0 to take a vector, in an exchange",
         CIRCLE_OF_3,
     ],
+    "exchange_with_one_that_has_another_peer": [
+        r"rank 0, step 100: waits \d+ s for the vector of rank 1, in an exchange",
+        rf"rank 1, step 101: {COMPUTES}; it last waited for the vector of rank 0, in an exchange",
+        r"rank 2, step 102: waits \d+ s for the vector of rank 1, in an exchange",
+    ],
     "message_with_another_tag": [
         r"rank 0, step 100: waits \d+ s for a message of rank 1, tag 7",
         rf"rank 1, step 101: {COMPUTES}; it last waited for rank 0 to take a message, tag 6",
@@ -60,6 +65,18 @@ STANDSTILLS = {
         r"rank 0, step 100: waits \d+ s for all ranks, in an all-reduce",
         rf"rank 1, step 101: {COMPUTES}; it last waited for all ranks, in an all-reduce",
         r"rank 2, step 102: waits \d+ s for all ranks, in an all-reduce",
+    ],
+    "allreduce_without_rank_1": [
+        r"rank 0, step 100: waits \d+ s for all ranks, in an all-reduce",
+        rf"rank 1, step 101: {COMPUTES}; it last waited for all ranks, in an all-reduce",
+    ],
+    "rank_1_computes_for_ever": [
+        r"rank 0, step 100: waits \d+ s for all ranks, in a barrier",
+        rf"rank 1, step 101: {COMPUTES}; it last waited for all ranks, in a barrier",
+    ],
+    "rank_1_is_stopped": [
+        r"rank 0, step 100: waits \d+ s for all ranks, in a barrier",
+        "rank 1: gives no answer",
     ],
     "rank_1_holds_pythons_lock": [
         r"rank 0, step 100: waits \d+ s for all ranks, in a barrier",

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from repro.papers import PAPERS
+from repro.papers.measures import seconds_of_run, top1
 from repro.papers.paper import Cell
 from repro.report.canvas import FORMATS
 from repro.report.grouping import groups
@@ -16,8 +17,20 @@ from repro.report.html import draw
 from repro.report.library import read_library
 from repro.report.style import looks, method_of
 from repro.report.tables import write_tables
+from repro.runs.store import Store
 
-from .synthetic import LARGEBATCH, SWARM, add, add_seeds, paper, papers, recipe
+from .synthetic import (
+    LARGEBATCH,
+    PROVENANCE,
+    SWARM,
+    add,
+    add_seeds,
+    epoch_rows,
+    paper,
+    papers,
+    recipe,
+    worker_rows,
+)
 
 
 @pytest.fixture
@@ -64,6 +77,32 @@ def test_a_diverged_seed_is_counted_not_averaged(results: Path) -> None:
     add(results, SWARM.recipe("laptop", 4, None), 10.0, loss=math.nan)
     assert math.isnan(table(results)["test_top1_percent"].iloc[1])
     assert "1 of 4 diverged" in (results / "tables" / "toys.md").read_text()
+
+
+def test_a_seed_that_ended_early_is_counted_though_its_model_still_answers(results: Path) -> None:
+    """As EASGD's centre does when a worker is lost."""
+    run = SWARM.recipe("laptop", 4, None)
+    rows = epoch_rows(run, 99.0)[:2]
+    rows[-1]["train_loss"] = math.nan
+    workers = [row | {"steps": rows[-1]["steps"], "samples": rows[-1]["steps"] * 10} for row in worker_rows(run)]
+    Store(results / "runs").add(
+        run, provenance=PROVENANCE, outcome={"state": "diverged", "wall_s": 1.0}, epochs=rows, workers=workers
+    )
+    library = read_library(results)
+    assert library.problems == ()
+    own = table(results).iloc[1]
+    for measure in ("test_top1_percent", "test_loss", "epochs", "clock_s", "megabytes_sent"):
+        assert math.isnan(own[measure]), measure
+    assert own["bytes_sent_per_step"] > 0
+    assert "1 of 4 diverged" in (results / "tables" / "toys.md").read_text()
+    record = library.records[run.key]
+    assert [math.isnan(value) for value in (*top1([record]), *seconds_of_run([record]))] == [True, True]
+    draw(results, papers(), library, ["svg"])
+    finals = pd.read_csv(results / "figures" / "toys-laptop-final-top1.csv")
+    assert finals[finals["method"] == "SwarmSGD H=2"]["estimate"].isna().all()
+    curve = pd.read_csv(results / "figures" / "toys-laptop-top1-epochs.csv")
+    curve = curve[curve["method"] == "SwarmSGD H=2"]
+    assert curve["estimate"].isna().tolist() == [step > rows[-1]["steps"] for step in curve["steps"]]
 
 
 def test_runs_on_another_number_of_workers_have_rows_of_their_own(results: Path) -> None:

@@ -74,19 +74,21 @@ class Element:
 
     async def _make(self, run: Run | StudyRun) -> None:
         store = self._stores.of_run(run)
-        with claim(run, store, self._plan.results / ".scratch") as spec:
-            if spec is None:
+        with claim(run, store, self._plan.results / ".scratch") as claimed:
+            if claimed is None:
                 print(f"{run.folder}: done, or being made by another command", flush=True)
                 return
             self._note(run.folder)
-            saved = _saved(spec)
+            saved = _saved(claimed.spec)
             print(f"{run.folder}: begun", flush=True)
             row = ShownAsLines(run.folder)
             try:
-                await launch(run, store, spec, row.update, self._plan.variables, self._launcher, save_s=self._save_s)
+                await launch(run, store, claimed, row.update, self._plan.variables, self._launcher, save_s=self._save_s)
             except (asyncio.CancelledError, RunFailed, UserError) as error:
                 if isinstance(error, asyncio.CancelledError) or getattr(error, "code", None) == EXIT_INTERRUPTED:
-                    raise Stopped(run, got_on=self._finished > 0 or store.has(run) or _saved(spec) != saved) from None
+                    raise Stopped(
+                        run, got_on=self._finished > 0 or store.has(run) or _saved(claimed.spec) != saved
+                    ) from None
                 self._failed.append(run.folder)
                 row.fail(str(error))
             else:

@@ -13,7 +13,7 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from baselines import EASGD
+from baselines import EASGD, Downpour
 from baselines.algorithm import Algorithm
 from repro.launch.saver import Saver, Stopped
 from repro.runs.checkpoint import Checkpoints
@@ -33,7 +33,7 @@ WORLD = MPI.COMM_WORLD
 RANK, SIZE = WORLD.rank, WORLD.size
 STEPS, STOPS = 60, (20, 40)
 EVERY_S = 15e-3
-WITH_SERVER = Case(EASGD, {"servers": 1, "period": 2}, timing="asynchronous")
+WITH_SERVER = [Case(method, {"servers": 1, "period": 2}, timing="asynchronous") for method in (EASGD, Downpour)]
 
 # what a method keeps differs between its forms; what it keeps of one form is in tests/conformance for all options
 FORMS = {
@@ -87,7 +87,7 @@ class Sitting:
         return True
 
 
-@pytest.mark.parametrize("case", [*FORMS.values(), WITH_SERVER], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*FORMS.values(), *WITH_SERVER], ids=lambda case: case.name)
 def test_a_run_that_is_saved_and_stopped_is_the_run_it_would_have_been(
     case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_run_that_is_saved_and_stopped_is_the_run_it_would_have_been(
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("case", [*FORMS.values(), WITH_SERVER], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*FORMS.values(), *WITH_SERVER], ids=lambda case: case.name)
 def test_all_ranks_end_soon_after_one_diverges(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "LOOK_S", 1e-3)
     sitting = Sitting(case, folder)
