@@ -65,11 +65,15 @@ class Cost:
 
     def __init__(self, store: Store, studies: Studies, cores: float | None = None) -> None:
         self._cores = available_cores() if cores is None else cores
-        self._studies = {(table.run.name, table.run.scale): float(table.outcome["wall_s"]) for table in studies}
+        self._studies = {
+            (table.run.name, table.run.scale): float(table.outcome["wall_s"])
+            for table in studies
+            if table.outcome.get("wall_s")
+        }
         speeds: dict[Kind, list[float]] = defaultdict(list)
         for record in store:
-            drawn = record.run.epochs * _num_samples(record.run)
-            speeds[_kind(record.run)].append(record.outcome["wall_s"] / drawn)
+            if record.run.task in DATA_SIZE and (wall_s := record.outcome.get("wall_s")):
+                speeds[_kind(record.run)].append(wall_s / (record.run.epochs * _num_samples(record.run)))
         self._wall_s_per_sample = {kind: median(values) for kind, values in speeds.items()}
 
     def seconds(self, run: Run | StudyRun) -> float:
@@ -92,4 +96,5 @@ def _kind(run: Run) -> Kind:
 
 
 def _num_samples(run: Run) -> int:
-    return int(dict(run.task_config).get("num_train", DATA_SIZE[run.task]))
+    given = dict(run.task_config).get("num_train")
+    return given if isinstance(given, int) and given > 0 else DATA_SIZE[run.task]

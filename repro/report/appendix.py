@@ -162,7 +162,7 @@ def _line(paper: Paper, claim: Claim, judgement: Judgement, library: Library, fi
 
 
 def _minutes(results: Sequence[Record | StudyTable]) -> float:
-    return sum(result.outcome["wall_s"] for result in results) / 60
+    return sum(result.outcome.get("wall_s") or 0.0 for result in results) / 60
 
 
 def _words(value: object) -> str:

@@ -56,7 +56,7 @@ def bundle(results: Path, papers: Mapping[str, Paper], output: Path) -> Path:
         [_made(result) for result in made],
         name="ReproSGD: records, figures and verdicts",
         description="Runs of re-implemented papers on distributed SGD, and whether what the papers say reproduces.",
-        published=max(str(result.outcome["started_utc"])[:10] for result in made),
+        published=max(str(result.outcome.get("started_utc", ""))[:10] for result in made),
         licence=LICENCE,
     ).encode()
     return _write(output, contents)
@@ -88,7 +88,7 @@ def _made(result: Record | StudyTable) -> Made:
     return Made(
         folder=f"results/{part}/{result.folder.name}",
         name=_name(result),
-        started=str(result.outcome["started_utc"]),
+        started=str(result.outcome.get("started_utc", "")),
         environment={key: str(value) for key, value in known.items() if isinstance(value, str | int) and value},
     )
 

@@ -55,10 +55,18 @@ class BatchStream:
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state(self, state: dict[str, int]) -> None:
-        """Go on from where `state` was taken."""
+        """Go on from where `state` was taken.
+
+        Raises:
+            ValueError: it was taken of another stream.
+        """
         self.epoch = state["epoch"]
         self.position = state["position"]
+        if type(self.epoch) is not int or type(self.position) is not int or self.epoch < 0:
+            raise ValueError(f"a stream is at no position {self.position} of an epoch {self.epoch}")
         self._deal()
+        if not 0 <= self.position <= self._length:
+            raise ValueError(f"a stream of {self._length} samples is at no position {self.position}")
 
     def _deal(self) -> None:
         self._indices = self.partition.indices(self.worker, self.epoch)
