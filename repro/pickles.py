@@ -50,6 +50,7 @@ def _run(content: bytes, makers: Mapping[str, Maker], refer: Callable[[Any], Any
         found = [stack.pop() for _ in range(count)]
         return found[::-1]
 
+    argument: Any
     for opcode, argument, _ in pickletools.genops(content):
         match opcode.name:
             case "PROTO" | "FRAME":

@@ -71,6 +71,8 @@ def _files_of(results: Path) -> dict[str, bytes]:
     for name, root in {**{f"results/{root.name}": root for root in roots}, **published}.items():
         for path in sorted(root.rglob("*")):
             inside = path.relative_to(root)
+            if path.is_symlink():  # to what is not of the results, and may not be for others' eyes
+                raise UserError(f"{path} is a link, which the bundle does not follow: put the file itself there")
             if path.is_file() and not any(part.startswith(".") for part in inside.parts):
                 found[f"{name}/{inside.as_posix()}"] = path.read_bytes()
     return found

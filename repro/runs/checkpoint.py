@@ -98,18 +98,21 @@ class Checkpoints:
 
     def _check(self, folder: Path) -> str:
         """Return the digest of this rank's file; one that no file has, where the head is damaged."""
-        head = _json(folder / HEAD) if self._communicator.rank == 0 else None
-        head = self._communicator.bcast(head)
-        if head is None:
+        told: tuple[list[str], Any] | None = None
+        if self._communicator.rank == 0 and (head := _json(folder / HEAD)) is not None:
+            digests = head.get("sha256")
+            whole = _is_digests(digests, self._communicator.size)
+            told = [name for name, value in self._of.items() if head.get(name) != value], digests if whole else None
+        told = self._communicator.bcast(told)
+        if told is None:
             return ""
-        changed = [name for name, value in self._of.items() if head.get(name) != value]
+        changed, digests = told
         if changed:
             raise OtherState(
                 f"the state saved in {self._folder} is of another {', '.join(changed).replace('_sha256', '')}: "
                 "go back to what saved it, or remove that folder to make the run from its start"
             )
-        digests = head.get("sha256")
-        return digests[self._communicator.rank] if _is_digests(digests, self._communicator.size) else ""
+        return digests[self._communicator.rank] if digests else ""
 
     def _points_of(self, digests: Any) -> list[Point] | None:
         if not _is_digests(digests):

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import io
 import json
+import pickle
 import tempfile
 import zipfile
 from functools import cache
@@ -41,7 +42,7 @@ class Alone:
     rank, size = 0, 1
 
     def bcast(self, value: Any) -> Any:
-        return copy.deepcopy(value)
+        return pickle.loads(pickle.dumps(value))
 
     def gather(self, value: Any) -> list[Any]:
         return [value]
@@ -155,7 +156,7 @@ def _saved(content: bytes, random: Random) -> bytes:
         elif random.random() < 0.2:
             del holder[key]
         else:
-            holder[key] = random.choice((*mutate.HOSTILE, 2**200, (1, 2), b"bytes", torch.ones(2)))
+            holder[key] = copy.deepcopy(random.choice((*mutate.HOSTILE, 2**200, (1, 2), b"bytes", torch.ones(2))))
     out = io.BytesIO()
     torch.save(tree, out)
     return out.getvalue()

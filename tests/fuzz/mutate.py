@@ -1,5 +1,6 @@
 """Changes to valid inputs: of their bytes, and of the tree that JSON or TOML describes."""
 
+import copy
 import json
 from random import Random
 from typing import Any
@@ -57,7 +58,7 @@ def tree_of(tree: Any, random: Random) -> Any:
         holder, key = random.choice(_places(changed) or [([changed], 0)])
         match random.randrange(6):
             case 0 | 1:
-                holder[key] = random.choice(HOSTILE)
+                holder[key] = copy.deepcopy(random.choice(HOSTILE))
             case 2:
                 del holder[key]
             case 3:

@@ -90,8 +90,8 @@ class Watch:
         folder: where readers may write.
     """
 
-    def __init__(self, read: Callable[[bytes, Path], object], folder: Path) -> None:
-        self._read, self._folder, self._canary = read, folder, Canary(folder)
+    def __init__(self, read: Callable[[bytes, Path], object], folder: Path, canary: Canary) -> None:
+        self._read, self._folder, self._canary = read, folder, canary
 
     def outcome(self, content: bytes) -> str:
         """Return `read`, `refused`, or what went wrong."""
