@@ -42,7 +42,8 @@ class Alone:
     rank, size = 0, 1
 
     def bcast(self, value: Any) -> Any:
-        return pickle.loads(pickle.dumps(value))
+        pickle.dumps(value)  # as MPI would
+        return value
 
     def gather(self, value: Any) -> list[Any]:
         return [value]

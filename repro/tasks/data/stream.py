@@ -60,13 +60,14 @@ class BatchStream:
         Raises:
             ValueError: it was taken of another stream.
         """
-        self.epoch = state["epoch"]
-        self.position = state["position"]
-        if type(self.epoch) is not int or type(self.position) is not int or self.epoch < 0:
-            raise ValueError(f"a stream is at no position {self.position} of an epoch {self.epoch}")
+        epoch, position = state["epoch"], state["position"]
+        if type(epoch) is not int or type(position) is not int or epoch < 0:
+            raise ValueError(f"a stream is at no position {position!r} of an epoch {epoch!r}")
+        self.epoch = epoch
         self._deal()
-        if not 0 <= self.position <= self._length:
-            raise ValueError(f"a stream of {self._length} samples is at no position {self.position}")
+        if not 0 <= position <= self._length:
+            raise ValueError(f"a stream of {self._length} samples is at no position {position}")
+        self.position = position
 
     def _deal(self) -> None:
         self._indices = self.partition.indices(self.worker, self.epoch)
