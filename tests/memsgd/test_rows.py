@@ -79,7 +79,7 @@ def test_the_cache_is_enough_and_a_new_file_makes_it_anew(tmp_path: Path) -> Non
         ("1 1:1\n-1 2:1 1:1\n", "line 2: not a row"),
         ("1 1:1\nwhat\n", "line 2: not a row"),
         ("1 1:1\n-1 1.5:1\n", "line 2: not a row"),
-        ("1 1:1\n-1 2:1" + "0" * 300, "line 2 or one after is too long"),
+        ("1 1:1\n-1 2:1" + "0" * 300, "a line is too long"),
         ("1 1:1\n", "1 samples, not 2"),
         ("1 1:1\n-1 1:1\n1 1:1\n", "more than 2 samples"),
         ("1 1:1\n1 1:1\n", "1 classes, not 2"),

@@ -34,9 +34,7 @@ def pieces(source: Path, name: str, n: int, d: int) -> Iterator[Piece]:
             while (block := file.read(PIECE)) or rest:
                 lines, _, rest = (rest + block).rpartition(b"\n") if block else (rest, b"", b"")
                 if len(rest) > LONGEST_ENTRY * (d + 1):
-                    raise UserError(
-                        f"{source} is not {name} in LIBSVM's format: line {rows + 1} or one after is too long"
-                    )
+                    raise UserError(f"{source} is not {name} in LIBSVM's format: a line is too long")
                 if not lines:
                     continue
                 text = np.frombuffer(lines + b"\n", np.uint8)
