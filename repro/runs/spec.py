@@ -187,11 +187,11 @@ def check_names(**names: str) -> None:
     """Check texts that become parts of a file's name.
 
     Raises:
-        UserError: one has other characters than letters, digits and `_.+-`, or more than fit.
+        UserError: one has other characters than letters, digits, blanks and `_.+-`, or more than fit.
     """
     for field, name in names.items():
-        if not re.fullmatch(r"\w[\w.+-]{,79}", name, re.ASCII):
-            raise UserError(f"{field} must be a name of letters, digits and _.+-, not {name!r}")
+        if not re.fullmatch(r"\w[\w .+-]{,79}", name, re.ASCII):
+            raise UserError(f"{field} must be a name of letters, digits, blanks and _.+-, not {name!r}")
 
 
 def _fits(value: Any, as_float: bool) -> bool:
