@@ -19,11 +19,13 @@ class Format:
         valid: makes inputs that must be read; they are mutated.
         make: returns another input, given one of these.
         read: reads an input, given an empty folder; may raise UserError and nothing else.
+        slow: how many times longer than others an input takes; so many times fewer are read in the tests.
     """
 
     valid: Callable[[], Sequence[bytes]]
     make: Callable[[bytes, Random], bytes]
     read: Callable[[bytes, Path], object]
+    slow: int = 1
 
     @cached_property
     def seeds(self) -> Sequence[bytes]:

@@ -57,7 +57,7 @@ def child(names: list[str], seconds: float, inputs: int, start: int, folder: Pat
         for content in corpus(name).values():
             take(content, name, watch, counts)
         end, number = time.monotonic() + seconds, start
-        while time.monotonic() < end and number < start + inputs:
+        while time.monotonic() < end and number < start + inputs // form.slow:
             random = Random(f"{name} {number}")
             content = form.make(random.choice(form.seeds), random)
             take(mutate.bytes_of(content, random) if random.random() < 0.1 else content, name, watch, counts)
