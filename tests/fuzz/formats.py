@@ -40,5 +40,5 @@ def format_of(name: str) -> Format:
 
 
 def corpus(name: str) -> dict[str, bytes]:
-    """Return the inputs that once broke something, by the names of their files."""
+    """Return the inputs that once broke a reader, or would have, by the names of their files."""
     return {path.name: path.read_bytes() for path in sorted((CORPUS / name).glob("*"))}
