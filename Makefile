@@ -6,6 +6,7 @@ LAUNCHER ?= local
 VARIANT ?= cpu
 SECONDS ?= 600
 DEFAULT := results
+DEMO := build/demo
 
 # What reproduce-* calls.
 COMMAND_local := reproduce
@@ -54,8 +55,8 @@ $(READY): constraints.txt pyproject.toml $(wildcard repro/launch/setup/*)
 doctor: $(READY) ## check MPI, Horovod, data and GPU; each line says ok, or the problem and its fix
 	@$(REPRO) doctor $(call option,--launcher,LAUNCHER) $(call option,--site,SITE) $(call option,--container,CONTAINER)
 
-demo: $(READY) ## the whole pipeline on handwritten digits: three methods, 4 ranks, 3 seeds, report (3 minutes)
-	@$(REPRO) reproduce demo $(call option,--results,RESULTS)
+demo: $(READY) ## the whole pipeline on handwritten digits: 3 methods, 4 ranks, 3 seeds, report in build/demo (3 minutes)
+	@$(REPRO) reproduce demo --results $(call quoted,$(if $(value RESULTS),RESULTS,DEMO))
 
 test: $(READY) ## run the tests, in two processes: one for those that start ranks
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup

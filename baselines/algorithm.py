@@ -21,6 +21,8 @@ class Algorithm(ABC):
             ones, a run ends with a budget of samples of all workers together, that of `num_steps` each: all workers
             agree on a count of them, which the method tells its worker (`Worker.drawn_by_all`), and when it is used up.
         asynchronous: whether nobody waits for what another does in its step, so that the run can be saved anywhere.
+        survives: whether the others can go on when a worker has died: in a step, waiting for one that has raises
+            RankLost, and `Comm.lost` has those that are known to.
         allreduces: whether steps reduce over all workers, for which the MPI world starts Horovod.
         the_model: which model the paper speaks of: the mean of the workers' shares, or the centre, which is rank 0's
             share.
@@ -33,6 +35,7 @@ class Algorithm(ABC):
     state: ClassVar[tuple[str, ...]] = ()
     equal_steps: ClassVar[bool] = True
     asynchronous: ClassVar[bool] = False
+    survives: ClassVar[bool] = False
     allreduces: ClassVar[bool] = False
     the_model: ClassVar[Literal["mean", "centre"]] = "mean"
 

@@ -21,6 +21,11 @@ Differences from the paper:
 - Overlap-SGP adds a message exactly when it is due; the paper's also adds one that comes earlier. So the method does
   not depend on the network's speed, and its staleness is the most the paper allows.
 - `warmup` is the paper's hybrid schedule: all-reduce or more peers in the first epochs.
+- Where a run goes on when a worker has died, of which the paper says nothing, the others keep the shares that were to
+  go to it. What it had, and what was under way to and from it, is lost of x and w alike, so that the z_i still come to
+  a weighted mean of what is left; the model is the mean of the z_i from then on. As the m workers left have
+  sum_i w_i < m, its steps are longer by the factor m / sum_i w_i. The graph must still connect them both ways, and an
+  all-reduce needs all workers.
 
 Difference from the authors' code: its scripts take the hops 1, -1, 2, -2, 4, -4, ... in turns; here
 `topology = "exponential-alternating"` does.
@@ -33,10 +38,11 @@ import torch
 from torch import Tensor
 
 from baselines.algorithm import Algorithm
+from baselines.parts.survivors import check_still_connected
 from baselines.parts.topology import GraphSequence, graph_sequence
 from repro.errors import UserError
 from repro.worker import Worker
-from repro.worlds.comm import Comm, Pending
+from repro.worlds.comm import Comm, Pending, RankLost
 
 EXPONENTIAL = "exponential-peers"
 """The paper's graph; with a colon and m behind it, of m peers."""
@@ -76,6 +82,7 @@ class SGP(Algorithm):
 
     Config = SGPConfig
     state = ("x", "w", "messages")
+    survives = True
 
     def __init__(self, worker: Worker, comm: Comm, config: SGPConfig) -> None:
         super().__init__(worker, comm, config)
@@ -106,22 +113,30 @@ class SGP(Algorithm):
 
     def send(self, k: int, graphs: GraphSequence) -> None:
         """Send their shares of (x, w) to the out-neighbours of iteration k, and keep one."""
-        i, graph, P = self.comm.rank, graphs.at(k), graphs.mixing_matrix(k)
-        p = {j: float(P[j, i]) for j in (i, *graph.adj[i])}
+        i, graph, P, lost = self.comm.rank, graphs.at(k), graphs.mixing_matrix(k), self.comm.lost
+        targets = [j for j in graph.adj[i] if j not in lost]
+        p = {j: float(P[j, i]) for j in (i, *targets)}
+        p[i] += sum(float(P[j, i]) for j in graph.adj[i] if j in lost)
         # 1/p is a whole number where all are equal, so that a division rounds once
         shares = {p_ji: self.xw / (1 / p_ji) for p_ji in set(p.values())}
-        own, sources = shares[p[i]], list(graph.pred[i] if graphs.directed else graph.adj[i])
+        own = shares[p[i]]
+        sources = [j for j in (graph.pred[i] if graphs.directed else graph.adj[i]) if j not in lost]
         incoming = [torch.empty_like(own) for _ in sources]
         pending = [self.comm.irecv(message, j) for message, j in zip(incoming, sources, strict=True)]
-        pending += [self.comm.isend(shares[p[j]], j) for j in graph.adj[i]]
+        pending += [self.comm.isend(shares[p[j]], j) for j in targets]
         self.xw.copy_(own)
         self.under_way.append((pending, incoming))
 
     def receive(self) -> None:
         """Add the oldest messages under way."""
         pending, incoming = self.under_way.popleft()
-        for one in pending:
-            one.wait()
+        for number, one in enumerate(pending):  # the receives come first
+            try:
+                one.wait()
+            except RankLost:
+                check_still_connected(self.graphs, self.comm.lost)
+                if number < len(incoming):
+                    incoming[number].zero_()
         for message in incoming:
             self.xw.add_(message)
 
@@ -139,5 +154,5 @@ class SGP(Algorithm):
         self.under_way = deque(([], incoming) for incoming in messages)
 
     def model(self) -> Tensor:
-        """Return the biased x_i, or z_i where part of x_i is under way."""
-        return self.worker.params if self.under_way else self.x
+        """Return the biased x_i, or z_i where part of x_i is under way or lost."""
+        return self.worker.params if self.under_way or self.comm.lost else self.x

@@ -17,7 +17,8 @@ Differences from the paper:
 - H is constant, as in the paper's experiments, or geometric with mean H for each node and interaction, as in its
   analysis.
 - Momentum and weight decay are local and not averaged (the paper does not say).
-- A meeting that one of the two would reach only after the end of its run does not take place.
+- A meeting that one of the two would reach only after the end of its run does not take place; nor does one with a
+  worker that has died, where the run goes on without it.
 """
 
 from dataclasses import dataclass
@@ -27,10 +28,11 @@ import numpy as np
 from baselines.algorithm import Algorithm
 from baselines.parts.local_steps import Distribution, check_local_steps
 from baselines.parts.matching import matching_of_round
-from baselines.parts.topology import topology
+from baselines.parts.survivors import check_still_connected
+from baselines.parts.topology import graph_sequence, topology
 from repro.draws import generator
 from repro.worker import Worker
-from repro.worlds.comm import Comm
+from repro.worlds.comm import Comm, RankLost
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Swarm(Algorithm):
 
     Config = SwarmConfig
     state = ("drawn", "round")
+    survives = True
 
     def __init__(self, worker: Worker, comm: Comm, config: SwarmConfig) -> None:
         super().__init__(worker, comm, config)
@@ -84,8 +87,12 @@ class Swarm(Algorithm):
         """Average with this round's partner, if there is one and both are still running."""
         i = self.worker.rank
         j = int(matching_of_round(self.config.topology, self.comm.size, self.worker.run.seed, self.round)[i])
-        if j != i and max(self.meeting_step(i), self.meeting_step(j)) <= self.worker.num_steps:
+        if j in self.comm.lost or j == i or max(self.meeting_step(i), self.meeting_step(j)) > self.worker.num_steps:
+            return
+        try:
             self.comm.exchange(self.worker.params, [j]).mix([0.5, 0.5])
+        except RankLost:  # it has met no one
+            check_still_connected(graph_sequence(self.config.topology, self.comm.size), self.comm.lost)
 
     def next_round(self) -> None:
         """Draw everybody's number of local steps; all workers draw the same."""

@@ -50,6 +50,9 @@ Delays = Annotated[
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
 SaveEvery = Annotated[float | None, typer.Option(help="MPI: seconds until a run's state is saved again; 600.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
+Survive = Annotated[
+    bool, typer.Option("--survive", help="MPI: go on without ranks that die (swarm, sgp; Open MPI 5); not compared.")
+]
 Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies at once; by default one for each core.")]
 SiteOption = Annotated[str, typer.Option("--site", help="The cluster: a packaged one's name or a .toml file.")]
 ContainerOption = Annotated[
@@ -86,6 +89,7 @@ def run(
     timeout: Timeout = None,
     save_every: SaveEvery = None,
     log_order: LogOrder = False,
+    survive: Survive = False,
     cifar10_dir: Cifar10Dir = None,
     jobs: Jobs = None,
     container: ContainerOption = None,
@@ -104,6 +108,7 @@ def run(
         timeout_s=timeout,
         save_every_s=save_every,
         log_order=log_order,
+        survive=survive,
         jobs=jobs,
         dry_run=dry_run,
         container=_container(container, bind_mpi),

@@ -30,6 +30,14 @@ def noisy(scale: str, seed: int) -> Any:
     return pd.DataFrame(rows, columns=["method", "t", "loss"])
 
 
+def timed(scale: str, seed: int) -> Any:
+    """Points at times that differ between seeds."""
+    import pandas as pd
+
+    rows = [(number, number + 0.1 * seed, 1.0 / number + seed) for number in (1, 2)]
+    return pd.DataFrame(rows, columns=["pass", "clock_s", "loss"])
+
+
 def broken(scale: str, seed: int) -> Any:
     """Cannot be computed."""
     raise UserError("the data are damaged")
@@ -56,6 +64,10 @@ LOSS = Lines(
     published=(Reference("a", ((1.0, 1.1), (4.0, 4.2)), "figure 2", "figure"),),
 )  # fmt: skip
 
+TIMED = Study(
+    "timed", "Timed", "section 2", timed, seeded=True,
+    figures=(Lines("loss", "Losses.", Axis("clock_s", "seconds"), Axis("loss", "loss", "log"), point="pass"),),
+)  # fmt: skip
 SQUARES = Study(
     "squares", "Squares", "section 1", squares, figures=(GRID,), groups=("grids",), seconds={"laptop": 30.0}
 )  # fmt: skip

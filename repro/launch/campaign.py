@@ -19,7 +19,13 @@ from repro.launch.mpi_env import available_cores, launcher_version
 from repro.launch.plan import PlannedRun, plan
 from repro.launch.start import RunFailed, launch
 from repro.launch.stores import Stores
-from repro.launch.variables import LOG_ORDER_VARIABLE, PLATFORM_VARIABLE, SAVE_EVERY_VARIABLE, TIMEOUT_VARIABLE
+from repro.launch.variables import (
+    LOG_ORDER_VARIABLE,
+    PLATFORM_VARIABLE,
+    SAVE_EVERY_VARIABLE,
+    SURVIVE_VARIABLE,
+    TIMEOUT_VARIABLE,
+)
 from repro.launch.wanted import Wanted
 from repro.papers import PAPERS
 from repro.runs.place import MPI_WORLD, Place
@@ -36,6 +42,7 @@ def campaign(
     timeout_s: float | None = None,
     save_every_s: float | None = None,
     log_order: bool = False,
+    survive: bool = False,
     jobs: int | None = None,
     dry_run: bool = False,
     launcher: Launcher | None = None,
@@ -50,6 +57,7 @@ def campaign(
         timeout_s: MPI world: seconds without progress after which a run is given up.
         save_every_s: MPI world: seconds from one saving of a run's state to the next.
         log_order: MPI world: put the order of one-sided operations into the record.
+        survive: MPI world: go on without ranks that have died.
         jobs: how many simulated runs and studies to make at once; by default one for each core.
         launcher: starts the runs; by default on this machine.
         container: the image to make the runs in, on this machine.
@@ -59,8 +67,11 @@ def campaign(
     """
     from repro.launch.check import check
 
-    if log_order and save_every_s is not None:
-        raise UserError("--log-order is of a whole run, which is not saved: leave --save-every out")
+    for option, given in (("--log-order", log_order), ("--survive", survive)):
+        if given and save_every_s is not None:
+            raise UserError(f"with {option} a run is not saved: leave --save-every out")
+    if log_order and survive:
+        raise UserError("--log-order is for methods with windows, and --survive for others")
     cores = available_cores()
     jobs = cores if jobs is None else jobs
     if jobs < 1:
@@ -72,18 +83,27 @@ def campaign(
     stores = Stores.of(results)
     runs = plan(wanted, list(PAPERS.values()), stores, check)
     to_do = [planned for planned in runs if not planned.done]
+    if survive:
+        from repro.launch.survival import check_survival
+
+        check_survival(to_do)
     _announce(runs, to_do, results, min(jobs, cores))
     if dry_run or not to_do:
         return 0
 
     variables = run_variables(wanted, to_do, cifar10_dir, timeout_s, save_every_s, log_order)
+    if survive:
+        variables[SURVIVE_VARIABLE] = "1"
     try:
         (results / ".scratch").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{results} cannot be written: {error.strerror}") from None
     if container is not None:
-        launcher = Local(container.python([*folders_to_bind(results, variables.values()), *meeting_place()]))
-    codes = _until_terminated(_make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local()))
+        inside = container.python([*folders_to_bind(results, variables.values()), *meeting_place()])
+        launcher = Local(inside, survive)
+    codes = _until_terminated(
+        _make(to_do, jobs, stores, results / ".scratch", variables, launcher or Local(survive=survive))
+    )
     left = [planned for planned in to_do if not stores.has(planned.run)]
     if len(left) > len(codes):
         print(f"{len(left) - len(codes)} of {len(to_do)} runs are being made by another command", file=sys.stderr)
@@ -216,6 +236,8 @@ def summary(run: Run | StudyRun, stores: Stores) -> str:
     quality = f"top-1 {value:.2f} %" if value == value else f"objective {record.final('train_objective'):.4g}"
     if record.outcome["state"] == "diverged":
         quality = f"diverged after {record.final('epoch'):.3g} epochs"
+    if lost := record.outcome.get("lost"):
+        quality += f", without rank {' and '.join(lost)}, which died"
     took = duration(record.outcome["wall_s"])
     if record.run.world == "simulated":
         took += f"; {record.final('clock_s'):.4g} s of virtual time"

@@ -32,12 +32,14 @@ class Local(Launcher):
 
     Attributes:
         python: the words that start Python, there or in a container.
+        survive: whether ranks are to go on without one that has died.
     """
 
     python: tuple[str, ...] = (sys.executable,)
+    survive: bool = False
 
     def on_ranks(self, ranks: int, arguments: Sequence[str]) -> list[str]:
-        return command(ranks, [*self.python, *arguments])
+        return command(ranks, [*self.python, *arguments], survive=self.survive)
 
     def alone(self, arguments: Sequence[str]) -> list[str]:
         return [*self.python, *arguments]

@@ -119,7 +119,20 @@ def environment(ranks: int, cores: int) -> dict[str, str]:
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
 
 
-def command(ranks: int, argv: Sequence[str]) -> list[str]:
-    """Return the command line that starts `argv` on `ranks` ranks; raises UserError if there is no mpirun."""
+def command(ranks: int, argv: Sequence[str], *, survive: bool = False) -> list[str]:
+    """Return the command line that starts `argv` on `ranks` ranks; raises UserError if there is no mpirun.
+
+    Args:
+        survive: whether ranks are to be told that one has died, in place of being ended with it, see `told_of_deaths`.
+    """
     # Unbound, since bound ranks of two runs at once would all sit on the first cores.
-    return [str(mpirun()), "--bind-to", "none", "-n", str(ranks), *argv]
+    return [str(mpirun()), *(("--with-ft", "ulfm") if survive else ()), "--bind-to", "none", "-n", str(ranks), *argv]
+
+
+def told_of_deaths() -> bool:
+    """Return whether the MPI can tell ranks that one has died: Open MPI from version 5 on, if it was built to."""
+    program = mpirun().with_name("ompi_info")
+    if not program.is_file():
+        return False
+    told = subprocess.run([str(program), "--parsable"], capture_output=True, text=True, timeout=60).stdout
+    return "options:ft_mpi_support:yes" in told.split()

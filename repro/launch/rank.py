@@ -20,8 +20,14 @@ from repro.launch.mpi_env import name_and_version
 from repro.launch.progress import STOPPED, Reporter
 from repro.launch.saver import SAVE_EVERY_S, Saver, Stopped
 from repro.launch.scratch import checkpoints
-from repro.launch.variables import LOG_ORDER_VARIABLE, SAVE_EVERY_VARIABLE, TIMEOUT_VARIABLE
+from repro.launch.variables import (
+    LOG_ORDER_VARIABLE,
+    SAVE_EVERY_VARIABLE,
+    SURVIVE_VARIABLE,
+    TIMEOUT_VARIABLE,
+)
 from repro.runs.checkpoint import Checkpoints, OtherState
+from repro.runs.divergence import has_diverged
 from repro.runs.evaluate import Evaluator
 from repro.runs.outcome import outcome, worker_row
 from repro.runs.provenance import provenance
@@ -31,8 +37,9 @@ from repro.runs.store import Store
 from repro.runs.train import Point, train
 from repro.tasks import make_task
 from repro.worker import Worker
+from repro.worlds.comm import RankLost
 from repro.worlds.delays import parse
-from repro.worlds.mpi import MpiComm
+from repro.worlds.mpi import MpiComm, die
 from repro.worlds.sleeping_pace import SleepingPace
 from repro.worlds.watchdog import FORWARD_S, TIMEOUT_S
 
@@ -53,19 +60,33 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) ->
     worker = Worker(run, task, communicator.rank, pace)
     method = ALGORITHMS[run.algorithm]
     allreduce = "horovod" if method.allreduces else None
-    log_order = LOG_ORDER_VARIABLE in os.environ
-    comm = MpiComm(communicator, worker.params.numel(), allreduce=allreduce, timeout_s=timeout_s(), log_locks=log_order)
+    log_order, survive = LOG_ORDER_VARIABLE in os.environ, SURVIVE_VARIABLE in os.environ
+    comm = MpiComm(
+        communicator,
+        worker.params.numel(),
+        allreduce=allreduce,
+        shared_memory=not survive,  # which a rank may leave in any state
+        timeout_s=timeout_s(),
+        log_locks=log_order,
+    )
     algorithm = method(worker, comm, method.Config(**dict(run.config)))
 
     peers = communicator
     if run.ranks > run.workers:
         peers = cast(MPI.Intracomm, communicator.Split(worker.serves, communicator.rank))
 
-    report = Reporter() if comm.rank == 0 else lambda worker, clock_s: None
-    if log_order:  # of a whole run, so it is not saved
+    reporter = Reporter()
+
+    def report(worker: Worker, clock_s: float) -> None:
+        if all(rank in comm.lost for rank in range(comm.rank)):
+            reporter(worker, clock_s)
+
+    if log_order or survive:  # not saved: an order is of a whole run, and ranks that have died cannot agree
         comm.start_clock()
         points, restarts, diverged = list[Point](), 0, False
         clock_s = train(algorithm, lambda point, _: points.append(point), report)
+        if survive:
+            peers = comm.survivors()
     else:
         saver = Saver(algorithm, comm, communicator, Checkpoints(saved, run, communicator), watch, save_every_s())
 
@@ -91,7 +112,9 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) ->
             sha256 = evaluator.digest(points[-1:])
         workers = peers.gather(worker_row(worker, comm, MPI.Get_processor_name(), clock_s))
         measures = peers.gather(algorithm.measures())
-        if comm.rank == 0:
+        known = peers.gather(comm.lost)
+        diverged |= peers.allreduce(has_diverged(worker), MPI.LOR)
+        if known is not None:
             assert workers is not None and measures is not None
             store.add(
                 run,
@@ -105,12 +128,15 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) ->
                     equal_steps=method.equal_steps,
                     restarts=restarts,
                     diverged=diverged,
+                    lost={rank: min(lost[rank] for lost in known) for rank in comm.lost},
                 ),
                 epochs=rows,
                 workers=workers,
                 lock_order=order.to_json() if order else None,
             )
     comm.close()
+    if comm.lost:
+        die()
 
 
 @contextmanager
@@ -166,13 +192,16 @@ def main(spec: Path, records: Path) -> None:
     except Stopped as stopped:
         if MPI.COMM_WORLD.rank == 0:
             print(STOPPED + str(stopped), flush=True)
-    except OtherState as error:  # of this run alone: others go on
+    except (OtherState, RankLost) as error:  # of this run alone: others go on
         _abort(str(error), 1)
     except UserError as error:
         _abort(str(error), EXIT_USER_ERROR)
     except OSError as error:
         _abort(f"{error.filename}: {error.strerror}" if error.filename else traceback.format_exc(), 1)
     except BaseException:
+        if SURVIVE_VARIABLE in os.environ:
+            print(f"rank {MPI.COMM_WORLD.rank}: {traceback.format_exc()}", file=sys.stderr)
+            die()
         _abort(traceback.format_exc(), 1)
 
 

@@ -73,6 +73,8 @@ class Lines:
         panel: column with one panel for each of its values.
         panels: heading of a panel, with its value for `{}`.
         columns: panels beside each other.
+        point: column that numbers the points of a line where their x is measured, and so another with each seed; they
+            are drawn at its mean.
         low, high: columns of a band of the study's own, in place of that over seeds.
         level: a horizontal line, where there is a level to compare with.
         published: what the paper shows.
@@ -86,6 +88,7 @@ class Lines:
     panel: str | None = None
     panels: str = "{}"
     columns: int | None = None
+    point: str | None = None
     low: str | None = None
     high: str | None = None
     level: float | None = None

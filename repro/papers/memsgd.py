@@ -80,7 +80,7 @@ STUDIES = (
         figures=(
             Lines(
                 "loss", "Training loss against seconds on 1 and 2 threads.", Axis("clock_s", "seconds"),
-                Axis("loss", "training loss", "log"), by="run", panel="data_set",
+                Axis("loss", "training loss", "log"), by="run", panel="data_set", point="epoch",
             ),
         ),
         groups=MULTICORE,

@@ -41,6 +41,7 @@ def check(records: Iterable[Record]) -> Checked:
 
     A record is left out when
     - its folder's name is not the one its spec gives (the spec was edited, or the folder is a copy);
+    - a worker died, and the others went on without it;
     - a table is missing, damaged, or has not one row a worker;
     - samples != steps * workers * batch_size in some row, or the workers' do not add up to the last row's;
     - it did not take ceil(epochs * N / (workers * batch_size)) steps, where N = samples / epoch;
@@ -110,6 +111,8 @@ def _wrong_rows(record: Record, size: int, epochs: Columns, workers: Columns) ->
     run, early = record.run, record.outcome.get("state") == "diverged"
     equal = record.outcome.get("equal_steps", True) and not early
     batch = run.workers * run.batch_size
+    if lost := record.outcome.get("lost"):
+        return f"rank {' and '.join(lost)} died, and {run.workers - len(lost)} of {run.workers} workers went on without"
     if size == 0:
         return "no samples were drawn"
     if not set(THE_MODEL) & set(epochs["evaluated_model"]):

@@ -241,10 +241,12 @@ def _map_data(stacked: "pd.DataFrame", figure: HeatMap) -> "pd.DataFrame":
 
 def _line_data(stacked: "pd.DataFrame", figure: Lines) -> "pd.DataFrame":
     """Return panel, by, x, and estimate, low, high of y over seeds; low and high are the study's own where it has
-    them."""
-    keys = [column for column in (figure.panel, figure.by, figure.x.column) if column]
+    them; x is the mean where it is measured."""
+    keys = [column for column in (figure.panel, figure.by, figure.point or figure.x.column) if column]
     by_seed = stacked.set_index([*keys, "seed"])[figure.y.column].unstack("seed", sort=False)
     data = by_seed.index.to_frame(index=False)
+    if figure.point:
+        data[figure.x.column] = stacked.groupby(keys, sort=False)[figure.x.column].mean().to_numpy()
     data["estimate"], data["low"], data["high"] = row_intervals(by_seed.to_numpy(float), figure.y.scale == "log")
     if figure.low and figure.high:
         own = stacked.groupby(keys, sort=False)[[figure.low, figure.high]].mean()

@@ -1,6 +1,6 @@
 """What a record says of a finished run beside its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -32,6 +32,7 @@ def outcome(
     equal_steps: bool = True,
     restarts: int = 0,
     diverged: bool = False,
+    lost: Mapping[int, int] | None = None,
 ) -> dict[str, Any]:
     """Return the outcome of a run that has ended; gradients are summed in the time of the run's world.
 
@@ -41,6 +42,7 @@ def outcome(
         equal_steps: see `Algorithm.equal_steps`; noted where it is not so.
         restarts: how often the run went on from a saved state; noted where it did.
         diverged: whether it ended early, because a loss was no number any more.
+        lost: ranks that died, and the first step at which another knew of it; noted where there were any.
     """
     return {
         "state": "diverged" if diverged else "finished",
@@ -52,4 +54,5 @@ def outcome(
         "measures": {name: [of_worker[name] for of_worker in measures] for name in measures[0]},
         **({} if equal_steps else {"equal_steps": False}),
         **({"restarts": restarts} if restarts else {}),
+        **({"lost": {str(rank): step for rank, step in sorted(lost.items())}} if lost else {}),
     }

@@ -1,9 +1,10 @@
 """The contract of a Comm: all that an algorithm may do to reach other workers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import final
 
 import torch
@@ -46,6 +47,10 @@ def mix_(x: Tensor, neighbours: Sequence[Tensor], weights: Sequence[float], lowe
         part = x[start : start + CHUNK].mul_(weights[0])
         for neighbour, weight in zip(neighbours, weights[1:], strict=True):
             part.add_(neighbour[start : start + CHUNK], alpha=weight)
+
+
+class RankLost(Exception):
+    """A rank that this one waited for has died, in a run that is to go on without it."""
 
 
 class Pending(ABC):
@@ -110,13 +115,16 @@ class Window(ABC):
 class Comm(ABC):
     """One rank's way to the others, written for blocking SPMD style: every rank runs the same program.
 
-    Where ranks wait for what cannot come, the world ends the run and says who waits for whom.
+    Where ranks wait for what cannot come, the world ends the run and says who waits for whom. Where a run is to go on
+    without ranks that have died, whoever waits for one gets RankLost.
     """
 
     rank: int
     size: int
     step: int = 0
     """Steps this rank has finished, told by the harness, so that whoever waits for ever can be told where."""
+    lost: Mapping[int, int] = MappingProxyType({})
+    """Ranks that this one knows to have died, and at which of its own steps it learnt of it."""
     counters: Counters
     engine: str
     """What all-reduces run on, e.g. `horovod 0.28.1 (mpi)`."""

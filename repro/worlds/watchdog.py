@@ -117,7 +117,12 @@ class Watchdog:
     def _watch(self) -> None:
         look_s = min(_LOOK_S, self._timeout_s / 4)
         while not self._stop.wait(look_s if self._answers is None else _COLLECT_LOOK_S):
-            self._look()
+            try:
+                self._look()
+            except MPI.Exception as error:  # in a run that goes on without ranks that have died
+                if error.Get_error_class() != MPI.ERR_PROC_FAILED:
+                    raise
+                self._communicator.Ack_failed()  # from now on messages of the others are found again
 
     def _look(self) -> None:
         now = time.perf_counter()
@@ -190,7 +195,7 @@ class Watchdog:
         MPI.COMM_WORLD.Abort(EXIT_DEADLOCK)
 
     def _send(self, message: object, rank: int, tag: int) -> None:
-        self._sends = [send for send in self._sends if not send.Test()]
+        self._sends = [send for send in self._sends if _under_way(send)]
         self._sends.append(self._communicator.isend(message, rank, tag))
 
     def _received(self, tag: int) -> tuple | None:
@@ -198,6 +203,13 @@ class Watchdog:
         if not self._communicator.iprobe(tag=tag, status=status):
             return None
         return status.source, self._communicator.recv(source=status.source, tag=tag)
+
+
+def _under_way(send: MPI.Request) -> bool:
+    try:
+        return not send.Test()
+    except MPI.Exception:  # to a rank that has died
+        return False
 
 
 def waits_for(states: Mapping[int, State], size: int) -> nx.DiGraph:

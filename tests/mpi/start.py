@@ -16,12 +16,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def mpirun(size: int, argv: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def mpirun(size: int, argv: Sequence[str], folder: Path, *, survive: bool = False) -> Iterator[subprocess.Popen[bytes]]:
     """Start `argv` on `size` ranks in a session of their own, which is ended on leaving; output goes to `folder`."""
     variables = os.environ | environment(size, available_cores()) | {"RANK_REPORTS": str(folder)}
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(
-            command(size, argv), cwd=ROOT, env=variables, stdout=output, stderr=output, start_new_session=True
+            command(size, argv, survive=survive),
+            cwd=ROOT,
+            env=variables,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         yield process

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro.papers.paper import Claim
+from repro.papers.paper import Claim, Study
 from repro.report.html import build
 from repro.report.library import read_library
 from repro.report.verdicts import Judgement, judge
@@ -21,17 +21,19 @@ from tests import toy_studies
 from tests.report.synthetic import publish, value_row
 from tests.report.test_html import Anchors
 from tests.report.test_isolation import ABSENT
-from tests.toy_studies import NOISY, SQUARES, paper
+from tests.toy_studies import NOISY, SQUARES, TIMED, paper
 
 PAPERS = {"maths": paper()}
 
 
-def add(results: Path, *, scale: str = "laptop", seeds: int = 2) -> dict[str, Path]:
-    """Write the tables of both studies; return their folders by name."""
+def add(
+    results: Path, *, scale: str = "laptop", seeds: int = 2, studies: tuple[Study, ...] = (SQUARES, NOISY)
+) -> dict[str, Path]:
+    """Write the tables of studies; return their folders by name."""
     publish(results)
     store = Studies(results / "studies")
     found = {}
-    for study in (SQUARES, NOISY):
+    for study in studies:
         for seed in range(1, seeds + 1):
             run = study.run("maths", scale, seed)  # type: ignore[arg-type]
             found[run.folder] = store.add(
@@ -145,6 +147,14 @@ def test_figures_are_drawn_with_their_data(results: Path) -> None:
     assert row["estimate"] == pytest.approx(math.exp(sum(logs) / 2))
     assert row["high"] == pytest.approx(row["estimate"] * math.exp(6.313752 * (logs[1] - logs[0]) / 2), rel=1e-6)
     assert lines["method"].tolist() == ["a"] * 3 + ["b"] * 3 and lines["t"].tolist() == [1, 2, 4] * 2
+
+
+def test_where_the_horizontal_position_is_measured_it_is_the_mean_over_seeds(tmp_path: Path) -> None:
+    add(tmp_path, studies=(TIMED,))
+    build(tmp_path, {"maths": paper(TIMED)})
+    points = pd.read_csv(tmp_path / "figures" / "maths.timed-laptop-loss.csv")
+    assert points["clock_s"].tolist() == pytest.approx([1.15, 2.15])
+    assert points["estimate"].tolist() == pytest.approx([math.sqrt(2.0 * 3.0), math.sqrt(1.5 * 2.5)])
 
 
 def test_figures_are_the_same_bytes_every_time(results: Path) -> None:

@@ -1,0 +1,30 @@
+"""A rank dies, and then one of the others waits for a message that nobody sends: the watchdog still ends the run."""
+
+import os
+import signal
+from contextlib import suppress
+
+import torch
+from mpi4py import MPI
+
+from repro.worlds.comm import RankLost
+from repro.worlds.mpi import MpiComm
+
+TIMEOUT_S = 2.0
+
+
+def main() -> None:
+    """Run the rank."""
+    world = MPI.COMM_WORLD
+    comm = MpiComm(world, 10, shared_memory=False, timeout_s=TIMEOUT_S)
+    if world.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    with suppress(RankLost):
+        comm.exchange(torch.ones(10), [1]).wait()
+    if world.rank == 0:
+        comm.irecv(torch.ones(10), 2, 7).wait()
+    comm.survivors()
+
+
+if __name__ == "__main__":
+    main()
