@@ -107,4 +107,5 @@ evidence: $(READY) ## bundle records, figures, verdicts and environment for arti
 	@$(REPRO) evidence $(call option,--results,RESULTS)
 
 clean-runs: ## remove what interrupted runs left behind, their saved states and plans too; let running ones end first
-	@cd -- $(call quoted,$(if $(value RESULTS),RESULTS,DEFAULT)) && rm -rf .scratch runs/.unfinished-* studies/.unfinished-*
+	@unset CDPATH; [ ! -d $(call quoted,$(if $(value RESULTS),RESULTS,DEFAULT)) ] || \
+		{ cd -- $(call quoted,$(if $(value RESULTS),RESULTS,DEFAULT)) && rm -rf .scratch runs/.unfinished-* studies/.unfinished-*; }
