@@ -37,6 +37,11 @@ case $mpi in
     mpich) mpi_name=MPICH mpi_abi=libmpi.so.12 ;;
 esac
 base=${BASE-$base}
+torch_index=${TORCH_INDEX-$torch_index}
+for value in "$base" "$torch_index"; do  # both get into a recipe that shells read
+    case $value in *[!A-Za-z0-9_./:@%+=~-]*) echo "build.sh: no base image or index has such a name: $value" >&2; exit 2 ;; esac
+done
+case ${BUILD_FILES:-} in *[:,]*) echo "build.sh: a folder with : or , cannot be bound: $BUILD_FILES" >&2; exit 2 ;; esac
 agent=${base%%:*}
 reference=${base#*:}
 name=$reference
@@ -44,7 +49,7 @@ name=$reference
 arguments=(
     "BOOTSTRAP=$agent" "BASE=$reference" "BASE_NAME=$name" "VARIANT=${variant/docker/cpu}"
     "MPI=$mpi" "MPI_NAME=$mpi_name" "MPI_VERSION=$(pinned "$mpi")" "MPI_ABI=$mpi_abi"
-    "TORCH_INDEX=${TORCH_INDEX-$torch_index}" "TORCH_VERSION=$(pinned torch)" "HOROVOD_VERSION=$(pinned horovod)"
+    "TORCH_INDEX=$torch_index" "TORCH_VERSION=$(pinned torch)" "HOROVOD_VERSION=$(pinned horovod)"
     "COMMIT=$(git -C "$root" rev-parse HEAD)"
 )
 

@@ -36,7 +36,7 @@ RUN = Run(
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 values = st.one_of(st.booleans(), st.integers(), numbers, st.text(), st.lists(st.integers()).map(tuple))
-names = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1)
+names = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=80)
 some_options = st.dictionaries(names, values, max_size=4).map(lambda named: options(**named))
 sgds = st.builds(
     Sgd,
@@ -44,7 +44,7 @@ sgds = st.builds(
     momentum=numbers,
     nesterov=st.booleans(),
     weight_decay=numbers,
-    milestones=st.lists(numbers, max_size=4).map(tuple),
+    milestones=st.lists(st.floats(0, 1), max_size=4).map(tuple),
     decay=numbers,
 )
 plain = dict(

@@ -18,6 +18,8 @@ PYTHON = "/opt/reprosgd/.venv/bin/python"
 """In the image, see `containers/`."""
 
 RUNTIMES = ("apptainer", "singularity")
+SPECIAL = frozenset(',:"$`\\')
+"""What Apptainer does not take for itself in the options --bind and --env."""
 ISOLATED = "-I"
 """Python's switch: neither the current folder's packages nor those in the user's home, which are seen inside, count."""
 
@@ -53,8 +55,18 @@ class Container:
         return f"{self.image.name} sha256:{self.sha256}"
 
     def python(self, binds: Iterable[Path]) -> tuple[str, ...]:
-        """Return the command line that starts Python in the image, where the folders `binds` are seen, too."""
+        """Return the command line that starts Python in the image, where the folders `binds` are seen, too.
+
+        Raises:
+            UserError: Apptainer cannot be told the name of one of them, or of the image.
+        """
         folders = list(dict.fromkeys([*binds, *([self.mpi_folder] if self.mpi_folder else [])]))
+        for path in (self.image.name, *map(str, folders)):
+            if SPECIAL.intersection(path) or not path.isprintable():
+                raise UserError(
+                    f"images cannot be started with {path!r}: it has a control character or one of "
+                    + " ".join(sorted(SPECIAL))
+                )
         words = [*self.runtime, *(["--nv"] if self.gpu else [])]
         for folder in folders:
             words += ["--bind", str(folder)]

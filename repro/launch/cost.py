@@ -70,7 +70,11 @@ class Cost:
         self._like: dict[object, list[Path]] = defaultdict(list)
         for folder in store.finished():
             self._like[_in_name(folder.name)].append(folder)
-        self._studies = {(table.run.name, table.run.scale): float(table.outcome["wall_s"]) for table in studies}
+        self._studies = {
+            (table.run.name, table.run.scale): float(table.outcome["wall_s"])
+            for table in studies
+            if table.outcome.get("wall_s")
+        }
         self._read: set[object] = set()
         self._wall_s_per_sample: dict[Kind, float] = {}
 
@@ -95,8 +99,8 @@ class Cost:
             self._read.add(alike)
             speeds: dict[Kind, list[float]] = defaultdict(list)
             for record in map(read, self._like[alike]):
-                drawn = record.run.epochs * _num_samples(record.run)
-                speeds[_kind(record.run)].append(record.outcome["wall_s"] / drawn)
+                if wall_s := record.outcome.get("wall_s"):
+                    speeds[_kind(record.run)].append(wall_s / (record.run.epochs * _num_samples(record.run)))
             self._wall_s_per_sample |= {kind: median(values) for kind, values in speeds.items()}
         return self._wall_s_per_sample.get(_kind(run))
 
@@ -112,4 +116,5 @@ def _in_name(folder: str) -> object:
 
 
 def _num_samples(run: Run) -> int:
-    return int(dict(run.task_config).get("num_train", DATA_SIZE[run.task]))
+    given = dict(run.task_config).get("num_train")
+    return given if isinstance(given, int) and given > 0 else DATA_SIZE[run.task]

@@ -31,7 +31,7 @@ def replay(folder: Path) -> int:
     machine = platform.load("piz-daint")
     run = record.run.replace(world="simulated", platform=machine.key)
     task = make_task(run.task, dict(run.task_config), run.seed)
-    order = LockOrder.from_json(path.read_text(encoding="utf-8"))
+    order = LockOrder.read(path, run.ranks)
     again = simulate(run, task, machine, replay=order).params_sha256
     same = again == record.outcome["params_sha256"]
     operations = sum(len(origins) for origins in order.origins.values())

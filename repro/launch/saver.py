@@ -10,6 +10,7 @@ from typing import Any
 from mpi4py import MPI
 
 from baselines.algorithm import Algorithm
+from repro.errors import UserError
 from repro.runs.checkpoint import Checkpoints
 from repro.runs.divergence import Diverged, has_diverged
 from repro.runs.state import load_state_dict, state_dict
@@ -139,11 +140,17 @@ class Saver:
         self._saved = time.monotonic()
 
     def _go_on(self, saved: dict[str, Any], points: list[Point]) -> None:
-        self.points, self.restarts = points, saved["restarts"] + 1
-        load_state_dict(self._algorithm, saved["state"])
+        self.points = points
+        try:
+            self.restarts = saved["restarts"] + 1
+            began, counters = datetime.fromisoformat(saved["began"]), Counters(**saved["counters"])
+            state, clock_s, seconds = saved["state"], float(saved["clock_s"]), float(saved["seconds"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise UserError(f"the saved state is not one of a run: {error}") from None
+        load_state_dict(self._algorithm, state)
         worker = self._algorithm.worker
         self._comm.step = worker.steps
-        self._watch.go_on(datetime.fromisoformat(saved["began"]), saved["seconds"])
-        self._comm.start_clock(saved["clock_s"], Counters(**saved["counters"]))
+        self._watch.go_on(began, seconds)
+        self._comm.start_clock(clock_s, counters)
         if self._comm.rank == 0:
             print(f"going on after step {worker.steps}", flush=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from repro.papers.paper import Claim, Paper
 from repro.report.library import Library
 from repro.report.recordlist import ENVIRONMENT, commit_of
+from repro.report.tabular import markdown_cell
 from repro.report.verdicts import Judgement, Verdicts, interval_text
 from repro.runs.record import Record
 from repro.runs.study import StudyTable
@@ -88,7 +89,7 @@ def _template() -> "Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    environment.filters["cell"] = markdown_cell
     return environment.get_template("appendix.md.j2")
 
 
@@ -162,7 +163,7 @@ def _line(paper: Paper, claim: Claim, judgement: Judgement, library: Library, fi
 
 
 def _minutes(results: Sequence[Record | StudyTable]) -> float:
-    return sum(result.outcome["wall_s"] for result in results) / 60
+    return sum(result.outcome.get("wall_s") or 0.0 for result in results) / 60
 
 
 def _words(value: object) -> str:

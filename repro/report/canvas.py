@@ -50,7 +50,8 @@ class Drawing:
 
         canvas = Canvas(figsize=self.size, layout="constrained")
         # from the canvas's edge, since long labels leave the axes little width
-        canvas.suptitle(self.title, x=0.01, ha="left", fontsize="medium")
+        # a title has texts of records, in which a dollar sign begins no formula
+        canvas.suptitle(self.title, x=0.01, ha="left", fontsize="medium", parse_math=False)
         self.draw(canvas)
         layout = canvas.get_layout_engine()
         assert layout, "as just asked for"

@@ -56,7 +56,7 @@ def bundle(results: Path, papers: Mapping[str, Paper], output: Path) -> Path:
         [_made(result) for result in made],
         name="ReproSGD: records, figures and verdicts",
         description="Runs of re-implemented papers on distributed SGD, and whether what the papers say reproduces.",
-        published=max(str(result.outcome["started_utc"])[:10] for result in made),
+        published=max(str(result.outcome.get("started_utc", ""))[:10] for result in made),
         licence=LICENCE,
     ).encode()
     return _write(output, contents)
@@ -71,6 +71,8 @@ def _files_of(results: Path) -> dict[str, bytes]:
     for name, root in {**{f"results/{root.name}": root for root in roots}, **published}.items():
         for path in sorted(root.rglob("*")):
             inside = path.relative_to(root)
+            if path.is_symlink():  # to what is not of the results, and may not be for others' eyes
+                raise UserError(f"{path} is a link, which the bundle does not follow: put the file itself there")
             if path.is_file() and not any(part.startswith(".") for part in inside.parts):
                 found[f"{name}/{inside.as_posix()}"] = path.read_bytes()
     return found
@@ -88,7 +90,7 @@ def _made(result: Record | StudyTable) -> Made:
     return Made(
         folder=f"results/{part}/{result.folder.name}",
         name=_name(result),
-        started=str(result.outcome["started_utc"]),
+        started=str(result.outcome.get("started_utc", "")),
         environment={key: str(value) for key, value in known.items() if isinstance(value, str | int) and value},
     )
 

@@ -103,7 +103,7 @@ def _groups(table: "pd.DataFrame") -> Iterable[tuple[str, Columns]]:
 def _training_samples(epochs: Columns) -> int:
     """Return N = samples / epoch at the last row; 0 where nothing was drawn."""
     epoch, samples = max(zip(epochs["epoch"], epochs["samples"], strict=True))
-    return round(samples / epoch) if epoch > 0 and math.isfinite(samples) else 0
+    return round(samples / epoch) if epoch > 0 and math.isfinite(samples / epoch) else 0
 
 
 def _wrong_rows(record: Record, size: int, epochs: Columns, workers: Columns) -> str:
@@ -119,7 +119,7 @@ def _wrong_rows(record: Record, size: int, epochs: Columns, workers: Columns) ->
         return "epochs.csv has no row of the model"
     if len(set(zip(epochs["steps"], epochs["evaluated_model"], strict=True))) != len(epochs["steps"]):
         return "epochs.csv has two rows of one model at one step"
-    if sorted(workers["rank"]) != list(range(run.workers)):
+    if len(workers["rank"]) != run.workers or sorted(workers["rank"]) != list(range(run.workers)):
         return f"workers.csv does not list ranks 0 to {run.workers - 1}"
     for epoch, samples, steps in zip(epochs["epoch"], epochs["samples"], epochs["steps"], strict=True):
         if samples != steps * batch and (equal or samples % run.batch_size or samples // batch != steps):

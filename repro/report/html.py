@@ -13,6 +13,7 @@ from repro.report.overview import write_overview
 from repro.report.studyfigures import study_figures_of
 from repro.report.svg import take_apart
 from repro.report.tables import Row, write_tables
+from repro.report.tabular import markdown_cell
 from repro.report.verdicts import Verdicts, judge, save
 from repro.report.view import page_of
 
@@ -118,10 +119,5 @@ def _render(template: str, **content: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["cell"] = _markdown_cell
+    environment.filters["cell"] = markdown_cell
     return environment.get_template(template).render(**content)
-
-
-def _markdown_cell(text: object) -> str:
-    """Return text that cannot end a cell of a Markdown table, nor start a tag."""
-    return str(text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -113,8 +113,8 @@ def _parse(row: Mapping[str, str | None], path: Path, line: int) -> Published:
     for column in ("method", "metric", "unit", "source"):
         if not text[column].strip():
             raise fail(column, "some text")
-    if text["paper"] != path.stem:
-        raise fail("paper", f"the file's name {path.stem!r}")
+    if text["paper"] != path.stem or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", path.stem):
+        raise fail("paper", f"the file's name {path.stem!r}, in kebab case")
     if not re.fullmatch(r"([a-z0-9]+(-[a-z0-9]+)*)?", text["cell"]):
         raise fail("cell", "a kebab-case name or nothing")
     if text["evidence"] not in EVIDENCE:

@@ -327,11 +327,11 @@ def _study_row(table: StudyTable) -> StudyRow:
         run.scale,
         run.world,
         str(run.seed) if run.seed else "exact",
-        str(outcome["rows"]),
+        str(outcome.get("rows", "")),
         commit_of(table),
         _changed(table.other_code),
-        f"{outcome['wall_s']:.1f}",
-        str(outcome["started_utc"])[:19].replace("T", " "),
+        "" if (wall := outcome.get("wall_s")) is None else f"{wall:.1f}",
+        str(outcome.get("started_utc", ""))[:19].replace("T", " "),
         str(table.provenance.get("cpu") or ""),
     )
     return StudyRow(study_anchor_of(run.folder), run.folder, fields)

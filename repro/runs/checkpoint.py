@@ -9,12 +9,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from mpi4py import MPI
 
 from repro.errors import UserError
+from repro.runs import tensorfile
 from repro.runs.folders import sync_folder
 from repro.runs.provenance import ROOT, package_versions
 from repro.runs.spec import Run
@@ -83,7 +84,7 @@ class Checkpoints:
         for folder in states:
             digest = self._check(folder)
             found = _read(folder / _name(self._communicator.rank), digest)
-            points = None if found is None else self._points_of(found["points"])
+            points = None if found is None else self._points_of(found.get("points"))
             if self._communicator.allreduce(points is not None, MPI.LAND):
                 assert found is not None and points is not None
                 self._number, self._points = int(folder.name), found.pop("points")
@@ -97,24 +98,31 @@ class Checkpoints:
 
     def _check(self, folder: Path) -> str:
         """Return the digest of this rank's file; one that no file has, where the head is damaged."""
-        head = _json(folder / HEAD) if self._communicator.rank == 0 else None
-        head = self._communicator.bcast(head)
-        if head is None:
+        told: tuple[list[str], Any] | None = None
+        if self._communicator.rank == 0 and (head := _json(folder / HEAD)) is not None:
+            digests = head.get("sha256")
+            whole = _is_digests(digests, self._communicator.size)
+            told = [name for name, value in self._of.items() if head.get(name) != value], digests if whole else None
+        told = self._communicator.bcast(told)
+        if told is None:
             return ""
-        changed = [name for name, value in self._of.items() if head.get(name) != value]
+        changed, digests = told
         if changed:
             raise OtherState(
                 f"the state saved in {self._folder} is of another {', '.join(changed).replace('_sha256', '')}: "
                 "go back to what saved it, or remove that folder to make the run from its start"
             )
-        return head["sha256"][self._communicator.rank]
+        return digests[self._communicator.rank] if digests else ""
 
-    def _points_of(self, digests: Sequence[str]) -> list[Point] | None:
-        contents = [_read(self._point(number), digest) for number, digest in enumerate(digests)]
-        return [Point(**content) for content in contents if content is not None] if all(contents) else None
+    def _points_of(self, digests: Any) -> list[Point] | None:
+        if not _is_digests(digests):
+            return None
+        points = [_point_of(_read(self._point(number), digest)) for number, digest in enumerate(digests)]
+        whole = [point for point in points if point is not None]
+        return whole if len(whole) == len(points) else None
 
     def _states(self) -> list[Path]:
-        return [head.parent for head in sorted(self._folder.glob(f"*/{HEAD}"))]
+        return [head.parent for head in sorted(self._folder.glob(f"[0-9]*/{HEAD}")) if head.parent.name.isdecimal()]
 
     def _point(self, number: int) -> Path:
         return self._folder / f"point-{number:04}-{_name(self._communicator.rank)}"
@@ -133,6 +141,20 @@ def _program() -> Iterator[Path]:
     yield from (ROOT / "repro").glob("*.py")
     for folder in ("baselines", "repro/runs", "repro/tasks", "repro/worlds"):
         yield from (ROOT / folder).rglob("*.py")
+
+
+def _is_digests(value: Any, count: int | None = None) -> bool:
+    """Whether a value is a list of texts, of so many."""
+    return type(value) is list and count in (None, len(value)) and all(type(digest) is str for digest in value)
+
+
+def _point_of(content: dict[str, Any] | None) -> Point | None:
+    """Return the point that a file holds; None where it holds anything else."""
+    types = get_type_hints(Point)
+    if content is None or content.keys() != types.keys():
+        return None
+    fits = all(isinstance(content[name], (int, float) if kind is float else kind) for name, kind in types.items())
+    return Point(**content) if fits else None
 
 
 def _name(rank: int) -> str:
@@ -163,7 +185,7 @@ def _write_bytes(path: Path, content: bytes | memoryview) -> None:
 def _json(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -176,4 +198,8 @@ def _read(path: Path, sha256: str) -> dict[str, Any] | None:
         return None
     if hashlib.sha256(content).hexdigest() != sha256:
         return None
-    return torch.load(io.BytesIO(content), weights_only=True)
+    try:
+        found = tensorfile.loads(content)
+    except Exception:  # whatever is said of it: what cannot be read is damaged
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,9 +1,13 @@
 """Where a run is made: its world, in the simulated one the machine, and how the time of gradients varies."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from repro.runs.spec import Run, World
+
+LONGEST = 60
+"""Characters of the delays in a file's name."""
 
 
 @dataclass(frozen=True, order=True)
@@ -36,6 +40,8 @@ class Place:
         """What tells it from other places, for a file's name: nothing for the MPI world."""
         platform = self.platform.partition("@")[0]
         delays = "".join(c if c.isalnum() or c in ".-" else "-" for c in self.delays.rpartition("/")[2])
+        if len(delays) > LONGEST:
+            delays = f"{delays[: LONGEST - 13]}-{hashlib.sha256(self.delays.encode()).hexdigest()[:12]}"
         return [part for part in (self.world, platform, delays) if part not in ("", "mpi")]
 
     def __str__(self) -> str:

@@ -1,7 +1,6 @@
 """A Record: what one finished run left, as read back from its folder."""
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from repro.errors import UserError
 from repro.runs.columns import EPOCH_COLUMNS, SCHEMA_VERSION, THE_MODEL, WORKER_COLUMNS
+from repro.runs.head import check_parts, read_head
 from repro.runs.spec import Run, from_dict
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Record:
     def altered(self) -> str | None:
         """Return the name of a table that is not as the run left it; None where all are."""
         for name, sha256 in self.tables_sha256.items():
-            if hashlib.sha256((self.folder / name).read_bytes()).hexdigest() != sha256:
+            path = self.folder / name
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
                 return name
         return None
 
@@ -79,19 +80,11 @@ def read(folder: Path) -> Record:
         UserError: no readable run.json, or one of another schema version.
     """
     path = folder / "run.json"
+    content = read_head(path, SCHEMA_VERSION)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: move the folder away"
-        )
-    try:
-        return Record(
-            folder, from_dict(content["run"]), content["provenance"], content["outcome"], content["tables_sha256"]
-        )
+        run = from_dict(content["run"])
+        check_parts(content)
+        return Record(folder, run, content["provenance"], content["outcome"], content["tables_sha256"])
     except KeyError as error:
         raise UserError(f"{path} lacks {error}") from None
     except UserError as error:

@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,6 +19,9 @@ SCALES: tuple[Scale, ...] = get_args(Scale)
 
 World = Literal["mpi", "simulated"]
 WORLDS: tuple[World, ...] = get_args(World)
+
+MOST_EPOCHS = 10**9
+LARGEST = (1 << 63) - 1
 
 Options = tuple[tuple[str, Any], ...]
 """Named options in the order of their names: what a dictionary would hold, but hashable."""
@@ -51,6 +56,8 @@ class Sgd:
 
     def __post_init__(self) -> None:
         check_types(Sgd, vars(self))
+        if not all(type(fraction) in (int, float) and 0 <= fraction <= 1 for fraction in self.milestones):
+            raise UserError(f"milestones must be fractions of the run, from 0 to 1, not {self.milestones}")
         if (self.warmup_epochs is None) != (self.warmup_lr is None):
             raise UserError("warmup_epochs and warmup_lr belong together: how long, and from which learning rate")
         if self.warmup_epochs is not None and self.warmup_epochs <= 0:
@@ -100,12 +107,15 @@ class Run:
 
     def __post_init__(self) -> None:
         check_types(Run, vars(self))
+        check_names(algorithm=self.algorithm, task=self.task)
+        if self.platform is not None and ("/" in self.platform or len(self.platform) > 100):
+            raise UserError(f"a platform's name has no slash and at most 100 characters, unlike {self.platform!r}")
         if self.workers < 1:
             raise UserError(f"workers must be at least 1, not {self.workers}")
         if self.batch_size < 1:
             raise UserError(f"batch_size must be at least 1, not {self.batch_size}")
-        if self.epochs <= 0:
-            raise UserError(f"epochs must be above 0, not {self.epochs}")
+        if not 0 < self.epochs <= MOST_EPOCHS:
+            raise UserError(f"epochs must be above 0 and at most {MOST_EPOCHS}, not {self.epochs}")
         if self.evaluations < 1:
             raise UserError(f"evaluations must be at least 1, not {self.evaluations}")
         if self.seed < 0:
@@ -169,8 +179,24 @@ def check_types(of: type, values: Mapping[str, Any]) -> None:
     for name, types, what, is_bool in _plain_fields(of):
         if name in values:
             value = values[name]
-            if not isinstance(value, types) or isinstance(value, bool) != is_bool:
+            if not isinstance(value, types) or isinstance(value, bool) != is_bool or not _fits(value, float in types):
                 raise UserError(f"{name} must be {what}, not {value!r}")
+
+
+def check_names(**names: str) -> None:
+    """Check texts that become parts of a file's name.
+
+    Raises:
+        UserError: one has other characters than letters, digits, blanks and `_.+-`, or more than fit.
+    """
+    for field, name in names.items():
+        if not re.fullmatch(r"\w[\w .+-]{,79}", name, re.ASCII):
+            raise UserError(f"{field} must be a name of letters, digits, blanks and _.+-, not {name!r}")
+
+
+def _fits(value: Any, as_float: bool) -> bool:
+    """Whether a number, if it is one, is finite and within what computers count or compute with."""
+    return not isinstance(value, int | float) or abs(value) <= (sys.float_info.max if as_float else LARGEST)
 
 
 @cache  # every run is checked, and a report has thousands
@@ -185,6 +211,7 @@ _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     float: ((int, float), "a number"),
     float | None: ((int, float, NoneType), "a number"),
     str: ((str,), "a text"),
+    str | None: ((str, NoneType), "a text"),
 }
 
 
@@ -219,12 +246,13 @@ def from_dict(fields: dict[str, Any]) -> Run:
 
 
 def _as_options(pairs: Any) -> Options:
-    named = [(str(name), _hashable(value)) for name, value in pairs]
-    for name, value in named:
-        if isinstance(value, dict):
-            raise UserError(f"{name} must be a number, a text or a list, not {value!r}")
-    return tuple(sorted(named))
+    named = {str(name): _hashable(str(name), value) for name, value in pairs}
+    return tuple(sorted(named.items()))
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
+def _hashable(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_hashable(name, item) for item in value)
+    if not isinstance(value, str | int | float | NoneType) or not _fits(value, as_float=True):
+        raise UserError(f"{name} must be a number, a text or a list, not {value!r}")
+    return value

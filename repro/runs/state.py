@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from baselines.algorithm import Algorithm
+from repro.errors import UserError
 from repro.worker import Worker
 from repro.worlds.comm import Comm, Window
 
@@ -33,14 +34,25 @@ def state_dict(algorithm: Algorithm) -> dict[str, Any]:
 
 
 def load_state_dict(algorithm: Algorithm, state: dict[str, Any]) -> None:
-    """Let a fresh algorithm go on from where `state` was taken; all workers call this, each with its own."""
+    """Let a fresh algorithm go on from where `state` was taken; all workers call this, each with its own.
+
+    Raises:
+        UserError: it was taken of something else.
+    """
     with _all_stand_still(algorithm.comm):
-        _load_worker(algorithm.worker, state["worker"])
-        for name in algorithm.state:
-            setattr(algorithm, name, _loaded(getattr(algorithm, name), state["algorithm"][name]))
-        for name, window in _windows(algorithm).items():
-            with window.lock(algorithm.comm.rank):
-                window.local.copy_(state["windows"][name])
+        try:
+            _load(algorithm, state)
+        except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(f"the saved state does not fit the run: {error}") from None
+
+
+def _load(algorithm: Algorithm, state: dict[str, Any]) -> None:
+    _load_worker(algorithm.worker, state["worker"])
+    for name in algorithm.state:
+        setattr(algorithm, name, _loaded(getattr(algorithm, name), state["algorithm"][name]))
+    for name, window in _windows(algorithm).items():
+        with window.lock(algorithm.comm.rank):
+            _fill(window.local, state["windows"][name])
 
 
 @contextmanager
@@ -91,11 +103,11 @@ def _of_worker(worker: Worker) -> dict[str, Any]:
 
 
 def _load_worker(worker: Worker, state: dict[str, Any]) -> None:
-    worker.params.copy_(state["params"])
-    worker.buffers.copy_(state["buffers"])
+    _fill(worker.params, state["params"])
+    _fill(worker.buffers, state["buffers"])
     for name, count in _counts(worker).items():
-        count.copy_(state["counts"][name])
-    worker.optimizer.momentum.copy_(state["momentum"])
+        _fill(count, state["counts"][name])
+    _fill(worker.optimizer.momentum, state["momentum"])
     worker.batches.load_state(state["batches"])
     worker.rng.bit_generator.state = state["rng"]
     worker.steps = state["steps"]
@@ -103,6 +115,13 @@ def _load_worker(worker: Worker, state: dict[str, Any]) -> None:
     worker.loss_sum = state["loss_sum"]
     worker.losses = state["losses"]
     worker.gradient_s = state["gradient_s"]
+
+
+def _fill(tensor: Tensor, saved: Tensor) -> Tensor:
+    """Copy `saved` into `tensor`, which is as large: copying alone would repeat a smaller one."""
+    if saved.shape != tensor.shape or saved.dtype != tensor.dtype:
+        raise ValueError(f"{tuple(saved.shape)} numbers of {saved.dtype} for {tuple(tensor.shape)} of {tensor.dtype}")
+    return tensor.copy_(saved)
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -123,7 +142,7 @@ def _plain(name: str, value: Any) -> Any:
 def _loaded(current: Any, saved: Any) -> Any:
     """Return the saved value in the form of the attribute, in its place in memory where it has one."""
     if isinstance(current, Tensor):
-        return current.copy_(saved)
+        return _fill(current, saved)
     if isinstance(current, np.ndarray):
         current[...] = saved.numpy()
         return current

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from repro.errors import UserError
 from repro.runs.folders import Folders, Row
+from repro.runs.head import check_parts, read_head
 from repro.runs.provenance import ROOT, sha256_of
-from repro.runs.spec import Scale
+from repro.runs.spec import SCALES, Scale, check_names, check_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,12 @@ class StudyRun:
     scale: Scale
     seed: int
     world: str
+
+    def __post_init__(self) -> None:
+        check_types(StudyRun, vars(self))
+        check_names(paper=self.paper, study=self.study)
+        if self.scale not in SCALES:
+            raise UserError(f"unknown scale {self.scale!r}; known: {', '.join(SCALES)}")
 
     @property
     def name(self) -> str:
@@ -139,23 +146,28 @@ def read(folder: Path) -> StudyTable:
         UserError: no readable study.json, or one of another schema version.
     """
     path = folder / Studies.head
+    content = read_head(path, SCHEMA_VERSION)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: move the folder away"
-        )
-    try:
+        run = StudyRun(**content["study"])
+        check_parts(content)
         return StudyTable(
             folder,
-            StudyRun(**content["study"]),
+            run,
             content["provenance"],
             content["outcome"],
-            content["sources_sha256"],
+            _sources(content["sources_sha256"]),
             content["tables_sha256"][TABLE],
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} is not of a study: {error}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _sources(digests: Any) -> dict[str, str]:
+    if not isinstance(digests, dict):
+        raise UserError("sources_sha256 is no table")
+    for name in digests:
+        if not re.fullmatch(r"\w[\w-]*(/[\w-]+)*\.py", name):
+            raise UserError(f"sources_sha256 has {name!r}, which names no file of this project")
+    return digests

@@ -17,6 +17,9 @@ from repro.errors import UserError
 BLOCK = 256
 """Gradients whose delays are drawn at a time: a delay is a function of (seed, worker, step), whatever came before."""
 
+LARGEST = 1e30
+"""Of all numbers in delays: times are to be finite."""
+
 KNOWN = (
     "constant, speeds:1,1,0.5 (per worker, repeated), exponential:F (1 + F Exp(1)), lognormal:SIGMA (mean 1), "
     "slow:FACTOR@RANK, spells:PROBABILITY,FACTOR,LENGTH, trace:FILE.csv"
@@ -173,7 +176,7 @@ def _parse(name: str, argument: str) -> Delays | None:
 
 def _positive(text: str) -> float:
     number = float(text)
-    if not 0 < number < float("inf"):
+    if not 0 < number <= LARGEST:
         raise ValueError(text)
     return number
 

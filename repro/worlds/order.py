@@ -2,6 +2,10 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from repro.errors import UserError
+from repro.jsonfile import read_json
 
 
 @dataclass
@@ -24,6 +28,24 @@ class LockOrder:
         return json.dumps(rows, separators=(",", ":"))
 
     @staticmethod
-    def from_json(text: str) -> "LockOrder":
-        """Return the order that `to_json` wrote."""
-        return LockOrder({(row["window"], row["target"]): row["origins"] for row in json.loads(text)})
+    def read(path: Path, ranks: int) -> "LockOrder":
+        """Return the order that `to_json` wrote, in a file.
+
+        Args:
+            ranks: of the run.
+
+        Raises:
+            UserError: it is no order of locks of so many ranks.
+        """
+        rows = read_json(path)
+        try:
+            origins = {(row["window"], row["target"]): row["origins"] for row in rows}
+            numbers = [number for (window, target), of_lock in origins.items() for number in (window, target, *of_lock)]
+            ranks_named = [rank for (_, target), of_lock in origins.items() for rank in (target, *of_lock)]
+        except (KeyError, TypeError):
+            raise UserError(f"{path} is no order of locks") from None
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise UserError(f"{path} is no order of locks")
+        if any(rank >= ranks for rank in ranks_named):
+            raise UserError(f"{path} has a rank that is none of the run's {ranks}")
+        return LockOrder({lock: list(of_lock) for lock, of_lock in origins.items()})

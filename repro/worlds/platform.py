@@ -23,7 +23,6 @@ Evidence is one of `GRADES`; an arithmetic result is never graded above the figu
 """
 
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -31,8 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError
+from repro.tomlfile import read_toml
 
 FOLDER = Path(__file__).parent / "platforms"
+
+LARGEST = 1e30
+"""No figure of a machine is near that; above, sums of its powers may not be finite."""
 
 GRADES = {
     "table": "a table of a paper",
@@ -158,13 +161,8 @@ def load(name_or_path: str) -> Platform:
         path = FOLDER / f"{name_or_path}.toml"
     else:
         raise UserError(f"unknown platform {name_or_path!r}; known: {', '.join(names())}, or the path of a .toml file")
-    try:
-        content = path.read_bytes()
-        fields = _Fields(path, tomllib.loads(content.decode()))
-    except OSError as error:
-        raise UserError(f"platform file {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # what tomllib and the decoding raise
-        raise UserError(f"platform file {path} is not TOML: {error}") from None
+    table, content = read_toml(path, "platform")
+    fields = _Fields(path, table)
     overhead_s = fields.figure("compute.overhead_s", zero=True)
     return Platform(
         name=path.stem,
@@ -222,7 +220,7 @@ class _Fields:
 
     def text(self, field: str) -> str:
         value = self.get(field)
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value or not value.isprintable():
             raise self.wrong(field, f"must be a text, not {value!r}")
         return value
 
@@ -241,7 +239,7 @@ class _Fields:
         if not isinstance(self.get(field), Mapping):
             raise self.wrong(field, "must be { value = ..., evidence = ..., source = ... }")
         self.text(f"{field}.source")
-        if (grade := self.get(f"{field}.evidence")) not in GRADES:
+        if (grade := self.text(f"{field}.evidence")) not in GRADES:
             raise self.wrong(f"{field}.evidence", f"is {grade!r}; known: {', '.join(GRADES)}")
 
     def number(self, field: str, *, zero: bool = False) -> float:
@@ -250,6 +248,8 @@ class _Fields:
             raise self.wrong(field, f"must be a number, not {value!r}")
         if not (0 < value < float("inf") or (zero and value == 0)):
             raise self.wrong(field, f"must be {'0 or more' if zero else 'above 0'}, not {value!r}")
+        if value > LARGEST:
+            raise self.wrong(field, f"must be at most {LARGEST:g}, not {value!r}")
         return float(value)
 
     def whole(self, field: str) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
 from repro.errors import UserError
-from repro.tasks.data import rows as module
+from repro.tasks.data import libsvm as module
 from repro.tasks.data.folders import DataFolders
 from repro.tasks.data.libsvm_parser import number
 from repro.tasks.data.rows import SHAPES, Shape, load_rows, synthetic_dense, synthetic_sparse
@@ -78,6 +78,8 @@ def test_the_cache_is_enough_and_a_new_file_makes_it_anew(tmp_path: Path) -> Non
         ("1 1:1\n-1 7:1\n", "line 2: not a row"),
         ("1 1:1\n-1 2:1 1:1\n", "line 2: not a row"),
         ("1 1:1\nwhat\n", "line 2: not a row"),
+        ("1 1:1\n-1 1.5:1\n", "line 2: not a row"),
+        ("1 1:1\n-1 2:1" + "0" * 300, "a line is too long"),
         ("1 1:1\n", "1 samples, not 2"),
         ("1 1:1\n-1 1:1\n1 1:1\n", "more than 2 samples"),
         ("1 1:1\n1 1:1\n", "1 classes, not 2"),

@@ -1,11 +1,17 @@
 """Renders batch scripts from the template in `containers/`."""
 
 import shlex
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from repro.errors import UserError
 from repro.launch.slurm.arrays import Allocation, Array
 from repro.launch.slurm.site import Site
 from repro.runs.provenance import ROOT
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATE = ROOT / "containers" / "sbatch.j2"
 
@@ -22,7 +28,7 @@ def array_script(array: Array, site: Site, *, plan: Path, python: str, time: str
         allocation=array.allocation,
         site=site,
         name=f"repro-{array.allocation.name}",
-        log=_quoted(plan.with_name(f"{plan.stem}-%a.log")),
+        log=_log(plan.parent, f"{plan.stem}-%a.log"),
         time=time,
         elements=len(array.elements),
         concurrent=concurrent,
@@ -36,7 +42,7 @@ def report_script(site: Site, *, folder: Path, results: Path, python: str) -> st
         allocation=REPORT,
         site=site,
         name="repro-report",
-        log=_quoted(folder / "report.log"),
+        log=_log(folder, "report.log"),
         time=site.report_time,
         elements=0,
         concurrent=0,
@@ -53,7 +59,7 @@ def probe_script(site: Site, *, ranks: int, nodes: int | None, log: Path, comman
         ),
         site=site,
         name="repro-doctor",
-        log=_quoted(log),
+        log=_log(log.parent, log.name),
         time=PROBE_TIME,
         elements=0,
         concurrent=0,
@@ -61,14 +67,27 @@ def probe_script(site: Site, *, ranks: int, nodes: int | None, log: Path, comman
     )
 
 
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
+def _log(folder: Path, name: str) -> str:
+    """Return a log file as sbatch is told of it, in a comment: % stands for itself in the folder.
+
+    Raises:
+        UserError: the folder's name has a line break, which would end the comment.
+    """
+    if not str(folder).isprintable():
+        raise UserError(f"Slurm's scripts cannot name the folder {str(folder)!r}, for its control characters")
+    return shlex.quote(str(folder).replace("%", "%%") + f"/{name}")
 
 
 def _render(**content: object) -> str:
+    return _template().render(**content)
+
+
+@cache
+def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    return environment.from_string(TEMPLATE.read_text()).render(**content)
+    environment.filters["quote"] = shlex.quote
+    return environment.from_string(TEMPLATE.read_text())

@@ -20,7 +20,7 @@ signal_s = 90                              # seconds before the limit at which r
 """
 
 import shlex
-import tomllib
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -29,8 +29,11 @@ from typing import Any, get_type_hints
 
 from repro.errors import UserError
 from repro.launch.slurm.times import limit_s
+from repro.tomlfile import read_toml
 
 FOLDER = Path(__file__).parent / "sites"
+
+MOST = 10**9
 
 FAMILIES = {"openmpi": "Open MPI", "mpich": "MPICH"}
 """Families of MPI libraries whose members start each other's ranks."""
@@ -73,8 +76,12 @@ class Site:
     def launcher_words(self, ranks: int, mpirun: str) -> list[str]:
         """Return the launcher's command line, for so many ranks."""
         return [
-            word.format(ranks=ranks, cores=self.cores_per_rank, mpirun=mpirun) for word in shlex.split(self.launcher)
+            _filled(word, ranks=ranks, cores=self.cores_per_rank, mpirun=mpirun) for word in shlex.split(self.launcher)
         ]
+
+    def options_for_gpus(self, gpus: int) -> list[str]:
+        """Return sbatch's options for jobs with so many GPUs a rank."""
+        return [_filled(option, gpus=gpus) for option in self.gpu_options]
 
     @property
     def needs_mpirun(self) -> bool:
@@ -109,12 +116,7 @@ def load(name_or_path: str) -> Site:
         path = FOLDER / f"{name_or_path}.toml"
     else:
         raise UserError(f"unknown site {name_or_path!r}; known: {', '.join(names())}, or the path of a .toml file")
-    try:
-        content = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"site file {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # what tomllib and the decoding raise
-        raise UserError(f"site file {path} is not TOML: {error}") from None
+    content, _ = read_toml(path, "site")
     try:
         return from_table(content)
     except UserError as error:
@@ -146,17 +148,38 @@ def from_table(content: Mapping[str, Any]) -> Site:
         limit_s(getattr(site, name))
     try:
         site.launcher_words(1, "mpirun")
-        [option.format(gpus=1) for option in site.gpu_options]
-    except (KeyError, IndexError, ValueError) as error:
+        site.options_for_gpus(1)
+    except (KeyError, ValueError) as error:
         raise UserError(
             f"launcher and gpu_options know only {{ranks}}, {{cores}}, {{mpirun}}, {{gpus}}: {error}"
         ) from None
+    try:
+        shlex.split(site.container)
+    except ValueError as error:
+        raise UserError(f"container is no command line: {error}") from None
     if "{ranks}" not in site.launcher:
         raise UserError("launcher does not say {ranks}, the number of ranks to start")
     return site
 
 
+def _filled(text: str, **values: object) -> str:
+    """Return `text` with {name} replaced; `str.format` would also give attributes of the values, and any width.
+
+    Raises:
+        KeyError, ValueError: there is a {name} that is none of `values`, or a brace alone.
+    """
+    parts = []
+    for before, name, width, conversion in string.Formatter().parse(text):
+        if width or conversion:
+            raise KeyError(f"{name}{':' if width else '!'}")
+        parts += [before, "" if name is None else str(values[name])]
+    return "".join(parts)
+
+
 def _value(name: str, hint: Any, value: Any) -> Any:
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(text, str) and not text.isprintable():  # a line break would begin a line of the batch script
+            raise UserError(f"{name} has a control character: {text!r}")
     if hint == tuple[str, ...]:
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise UserError(f"{name} must be a list of texts, not {value!r}")
@@ -165,4 +188,6 @@ def _value(name: str, hint: Any, value: Any) -> Any:
     assert hint in (int, str, int | NoneType, str | NoneType)
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise UserError(f"{name} must be {what}, not {value!r}")
+    if isinstance(value, int) and abs(value) > MOST:
+        raise UserError(f"{name} is {value}, more than any cluster has")
     return value

@@ -3,8 +3,10 @@
 import hashlib
 import shutil
 import tarfile
+import time
 import urllib.request
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,12 @@ class Archive:
     md5: str
 
 
+SLOWEST = 1000
+"""Bytes a second, over each span of the timeout: a download that is slower is given up."""
+
+MOST_BYTES = 1 << 30
+"""Of one file in an archive: no data set here has one that is near that."""
+
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all) while the archive is downloaded."""
 
@@ -34,8 +42,14 @@ def fetch(archive: Archive, target: Path, progress: Progress | None, timeout_s: 
     found = hashlib.md5()
     done = 0
     with urllib.request.urlopen(archive.url, timeout=timeout_s) as answer, target.open("wb") as file:
-        while block := answer.read(1 << 18):
+        since, before = time.monotonic(), 0
+        # not `read`, which waits for as much as it is asked for, however little comes at a time
+        while block := answer.read1(1 << 18):
             done += len(block)
+            if (now := time.monotonic()) - since > timeout_s:
+                if done - before < SLOWEST * timeout_s:
+                    raise OSError(f"only {done - before} bytes came in {now - since:.3g} s")
+                since, before = now, done
             if done > archive.size:
                 raise OSError(f"more than {archive.size} bytes came")
             file.write(block)
@@ -48,6 +62,18 @@ def fetch(archive: Archive, target: Path, progress: Progress | None, timeout_s: 
         raise OSError(f"md5 {found.hexdigest()}, not {archive.md5}")
 
 
+def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield what is in an archive.
+
+    Raises:
+        tarfile.ReadError: it leads back to what was before, so that a reader would never come to its end.
+    """
+    for member in tar:
+        if member.size < 0:
+            raise tarfile.ReadError(f"{member.name} has a size of {member.size}")
+        yield member
+
+
 def extract(packed: Path, names: Iterable[str], scratch: Path, target: Path) -> Path:
     """Take the named files of the folder `target.name` out of the archive; rename it to `target` when all are there.
 
@@ -58,15 +84,18 @@ def extract(packed: Path, names: Iterable[str], scratch: Path, target: Path) -> 
     made.mkdir()
     try:
         with tarfile.open(packed) as tar:
+            found = {member.name: member for member in members(tar)}
             for name in names:
                 # Only contents are taken, never a path, link or mode (tarfile's filters need Python 3.11.4).
-                member = tar.getmember(f"{target.name}/{name}")
-                content = tar.extractfile(member) if member.isreg() else None
+                member = found[f"{target.name}/{name}"]
+                content = tar.extractfile(member) if member.isreg() and member.size <= MOST_BYTES else None
                 if content is None:
-                    raise UserError(f"{packed.name} cannot be unpacked: {member.name} is not a plain file")
+                    raise UserError(f"{packed.name} cannot be unpacked: {member.name} is no plain file, or a huge one")
                 with content, (made / name).open("xb") as file:
                     shutil.copyfileobj(content, file)
-    except (tarfile.TarError, KeyError) as error:
+    except KeyError as error:
+        raise UserError(f"{packed.name} cannot be unpacked: it has no file {error}") from None
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise UserError(f"{packed.name} cannot be unpacked: {error}") from None
     try:
         made.rename(target)

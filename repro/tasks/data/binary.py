@@ -9,6 +9,7 @@ from torch import Tensor
 from repro.draws import generator
 from repro.errors import UserError
 from repro.tasks.data.folders import DataFolders
+from repro.tasks.data.libsvm import fill_dense
 
 SHAPES = {
     "a9a": (32561, 123),
@@ -53,23 +54,12 @@ def load(name: str, folders: DataFolders, shapes: dict[str, tuple[int, int]] = S
     Raises:
         UserError: it is not there, not in LIBSVM's format, or not the set of that name.
     """
-    from sklearn.datasets import load_svmlight_file
-
     path = find(name, folders)
     if path is None:
         file = FILES.get(name, name)
         raise UserError(
             f"{file} is not in {place(folders)}/: get it from LIBSVM's page and set LIBSVM_DIR to its folder"
         )
-    samples, width = shapes[name]
-    try:
-        matrix, targets = load_svmlight_file(str(path), n_features=width)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path} is not {name} in LIBSVM's format: {error}") from None
-    if matrix.shape[0] != samples:
-        raise UserError(f"{path} is not {name}: {matrix.shape[0]} samples, not {samples}")
-    classes = np.unique(targets)
-    if len(classes) != 2:
-        raise UserError(f"{path} is not {name}: {len(classes)} classes, not 2")
-    labels = np.where(targets == classes[1], 1.0, -1.0)
-    return torch.from_numpy(matrix.toarray()).float(), torch.from_numpy(labels).float()
+    features = np.zeros(shapes[name], np.float32)
+    labels = fill_dense(features, path, name)
+    return torch.from_numpy(features), torch.from_numpy(labels).float()

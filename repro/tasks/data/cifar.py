@@ -38,6 +38,7 @@ class CifarSet:
         md5: of the files.
         train, test: names of the files with training images, in order, and of that with test images.
         labels: the field of the files that holds the classes.
+        num_classes: classes are 0 to that, less one.
     """
 
     title: str
@@ -49,6 +50,7 @@ class CifarSet:
     train: tuple[str, ...]
     test: str
     labels: bytes
+    num_classes: int
 
     def locate(
         self, given: Path | None, cache: Path, *, progress: Progress | None = None, timeout_s: float = 30
@@ -168,6 +170,15 @@ class CifarSet:
         return content
 
     def _images_and_labels(self, path: Path) -> tuple[Tensor, Tensor]:
-        fields = restricted_loads(self._read(path))
-        images = np.ascontiguousarray(fields[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
-        return torch.from_numpy(images), torch.tensor(fields[self.labels], dtype=torch.int64)
+        try:
+            fields = restricted_loads(self._read(path))
+            images, labels = fields[b"data"].values.reshape(-1, 3, 32, 32), fields[self.labels]
+        except (AttributeError, LookupError, TypeError, ValueError):
+            raise UserError(f"{path} has no images of {self.title}") from None
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        if type(labels) is not list or len(labels) != len(images):
+            raise UserError(f"{path} has not one label for each of its {len(images)} images")
+        if not all(type(label) is int and 0 <= label < self.num_classes for label in labels):
+            raise UserError(f"{path} has a label that is no class of {self.title}")
+        return torch.from_numpy(np.array(images)), torch.tensor(labels, dtype=torch.int64)

@@ -37,6 +37,7 @@ CIFAR10 = CifarSet(
     train=tuple(f"data_batch_{number}" for number in range(1, 6)),
     test="test_batch",
     labels=b"labels",
+    num_classes=10,
 )
 
 Cifar10Data = CifarData

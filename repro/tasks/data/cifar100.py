@@ -21,6 +21,7 @@ CIFAR100 = CifarSet(
     train=("train",),
     test="test",
     labels=b"fine_labels",
+    num_classes=100,
 )
 
 

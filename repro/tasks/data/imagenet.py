@@ -13,6 +13,7 @@ from torch import Tensor
 
 from repro.draws import generator
 from repro.errors import UserError
+from repro.tasks.data.archive import members
 from repro.tasks.data.decode import Request
 from repro.tasks.data.folders import DataFolders
 
@@ -142,7 +143,7 @@ def _in_shards(shards: list[Path]) -> Iterator[Found]:
                 yield from _in_shard(tar, shard)
         except OSError as error:
             raise UserError(f"{shard} cannot be read: {error.strerror or error}") from None
-        except tarfile.TarError as error:
+        except (tarfile.TarError, ValueError) as error:
             raise UserError(f"{shard} is damaged or no plain tar file: {error}") from None
 
 
@@ -150,7 +151,7 @@ def _in_shard(tar: tarfile.TarFile, shard: Path) -> Iterator[Found]:
     """Yield the images of a shard: NAME.jpg with a class in NAME.cls; nothing is unpacked."""
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, int] = {}
-    for member in tar:
+    for member in members(tar):
         folder, slash, base = member.name.rpartition("/")
         stem, _, suffix = base.partition(".")  # webdataset's rule: all after the first dot
         key = folder + slash + stem

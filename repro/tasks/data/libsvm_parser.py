@@ -89,7 +89,7 @@ def parse(
                 break
             index, end = number(text, at)
             column = int(index) - 1
-            if end == at or text[end] != COLON or not before < column < width:
+            if end == at or text[end] != COLON or not before < column < width or column + 1 != index:
                 return rows, filled, False
             value, at = number(text, end + 1)
             if at == end + 1 or not (text[at] == SPACE or text[at] == RETURN or text[at] == NEWLINE):

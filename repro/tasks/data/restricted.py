@@ -1,35 +1,54 @@
 """Reading pickles made elsewhere without trusting them."""
 
-import io
-import pickle
 from typing import Any
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct
 
+from repro import pickles
 from repro.errors import UserError
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+
+class Array:
+    """An array of bytes, as a pickle describes it.
+
+    Attributes:
+        values: uint8; empty until the pickle has said what they are.
+    """
+
+    def __init__(self, *_: object) -> None:
+        self.values = np.empty(0, np.uint8)
+
+    def set_state(self, state: Any) -> None:
+        """Take (version, shape, type, whether columns come first, bytes)."""
+        _, shape, _, by_columns, content = state
+        self.values = np.frombuffer(content, np.uint8).reshape(shape, order="F" if by_columns else "C")
+
+
+class _Bytes:
+    """The type of an array of bytes."""
+
+    def __init__(self, name: bytes | str, *_: object) -> None:
+        if name not in (b"u1", "u1"):
+            raise ValueError(f"it has an array of {name!r}")
+
+    def set_state(self, state: Any) -> None:
+        """Byte order and the like, which bytes have not."""
+
+
+_MAKERS: dict[str, pickles.Maker] = {
+    "numpy.dtype": _Bytes,
+    "numpy.core.multiarray._reconstruct": Array,
+    "numpy.ndarray": Array,
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds arrays and builtin containers and nothing else: whatever could run code is refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise UserError(f"this pickle asks for {module}.{name}, which no CIFAR file does") from None
-
-
 def restricted_loads(content: bytes) -> Any:
-    """Return what a pickle of CIFAR's kind holds, its strings as bytes.
+    """Return what a pickle of CIFAR's kind holds: strings as bytes, arrays of bytes as Array.
 
     Raises:
-        UserError: it asks for anything but numpy arrays and builtin containers.
+        UserError: it is damaged, or asks for anything but arrays of bytes and builtin containers.
     """
-    return _Unpickler(io.BytesIO(content), encoding="bytes").load()
+    try:
+        return pickles.loads(content, _MAKERS)
+    except ValueError as error:
+        raise UserError(f"this is no pickle of CIFAR's kind: {error}") from None

@@ -5,16 +5,14 @@ starts.npy, columns.npy and values.npy (compressed rows). Nothing ever holds a w
 cache.
 """
 
-import bz2
 import fcntl
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -22,10 +20,8 @@ from repro.draws import generator
 from repro.errors import UserError
 from repro.tasks.data import binary
 from repro.tasks.data.folders import DataFolders
+from repro.tasks.data.libsvm import fill_dense, pieces, signs
 from repro.tasks.logistic_rows import DenseRows, Rows, SparseRows
-
-PIECE = 1 << 24
-"""Bytes of text parsed at a time."""
 
 
 @dataclass(frozen=True)
@@ -92,74 +88,34 @@ def _convert(source: Path, shape: Shape, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         made = Path(scratch) / "rows"
         made.mkdir()
-        (_write_dense if shape.dense else _write_sparse)(source, shape, made)
+        (_write_dense if shape.dense else _write_sparse)(source, folder.name, shape, made)
         (made / "made-from.json").write_text(_stamp(source, shape))
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
 
 
-Piece = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Labels, lengths, columns and values of some rows."""
-
-
-def _pieces(source: Path, shape: Shape) -> Iterator[Piece]:
-    from repro.tasks.data.libsvm_parser import parse
-
-    opener: Callable[[Path], IO[bytes]] = bz2.open if source.suffix == ".bz2" else Path.open  # type: ignore[assignment]
-    rows, rest = 0, b""
-    try:
-        with opener(source, "rb") as file:  # type: ignore[call-arg]
-            while (block := file.read(PIECE)) or rest:
-                lines, _, rest = (rest + block).rpartition(b"\n") if block else (rest, b"", b"")
-                text = np.frombuffer(lines + b"\n", np.uint8) if lines else np.empty(0, np.uint8)
-                count, colons = np.count_nonzero(text == ord("\n")), np.count_nonzero(text == ord(":"))
-                piece = (np.empty(count), np.empty(count, np.int64), np.empty(colons, np.int32), np.empty(colons))
-                found, filled, good = parse(text, shape.d, *piece)
-                if not good:
-                    raise UserError(f"{source}, line {rows + found + 1}: not a row of LIBSVM's format")
-                rows += found
-                if rows > shape.n:
-                    raise UserError(f"{source} is not {source.stem}: more than {shape.n} samples")
-                yield piece[0], piece[1], piece[2][:filled], piece[3][:filled]
-    except (OSError, EOFError) as error:
-        raise UserError(f"{source} cannot be read: {error}") from None
-    if rows < shape.n:
-        raise UserError(f"{source} is not {source.stem}: {rows} samples, not {shape.n}")
-
-
-def _write_dense(source: Path, shape: Shape, folder: Path) -> None:
+def _write_dense(source: Path, name: str, shape: Shape, folder: Path) -> None:
     values = np.lib.format.open_memmap(folder / "values.npy", "w+", np.float32, (shape.n, shape.d))
-    labels, done = np.empty(shape.n), 0
-    for of_rows, lengths, columns, of_columns in _pieces(source, shape):
-        values[done + np.repeat(np.arange(lengths.size), lengths), columns] = of_columns
-        labels[done : done + lengths.size] = of_rows
-        done += lengths.size
+    labels = fill_dense(values, source, name)
     values.flush()
-    np.save(folder / "labels.npy", _signs(labels, source))
+    np.save(folder / "labels.npy", labels)
 
 
-def _write_sparse(source: Path, shape: Shape, folder: Path) -> None:
+def _write_sparse(source: Path, name: str, shape: Shape, folder: Path) -> None:
     labels, starts, done = np.empty(shape.n), np.zeros(shape.n + 1, np.int64), 0
     with (folder / "columns.raw").open("wb") as columns_file, (folder / "values.raw").open("wb") as values_file:
-        for of_rows, lengths, columns, of_columns in _pieces(source, shape):
+        for of_rows, lengths, columns, of_columns in pieces(source, name, shape.n, shape.d):
             labels[done : done + lengths.size] = of_rows
             starts[done + 1 : done + lengths.size + 1] = lengths
             done += lengths.size
             columns_file.write(columns.tobytes())
             values_file.write(of_columns.astype(np.float32).tobytes())
     np.save(folder / "starts.npy", np.cumsum(starts))
-    np.save(folder / "labels.npy", _signs(labels, source))
+    np.save(folder / "labels.npy", signs(labels, source, name))
     for name, kind in (("columns", np.int32), ("values", np.float32)):
         raw = folder / f"{name}.raw"
         np.save(folder / f"{name}.npy", np.memmap(raw, kind, "r"))
         raw.unlink()
-
-
-def _signs(labels: np.ndarray, source: Path) -> np.ndarray:
-    classes = np.unique(labels)
-    if classes.size != 2:
-        raise UserError(f"{source} is not {source.stem}: {classes.size} classes, not 2")
-    return np.where(labels == classes[1], 1.0, -1.0)
 
 
 def synthetic_dense(n: int, d: int, seed: int = 0) -> DenseRows:

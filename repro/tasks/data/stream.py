@@ -55,10 +55,19 @@ class BatchStream:
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state(self, state: dict[str, int]) -> None:
-        """Go on from where `state` was taken."""
-        self.epoch = state["epoch"]
-        self.position = state["position"]
+        """Go on from where `state` was taken.
+
+        Raises:
+            ValueError: it was taken of another stream.
+        """
+        epoch, position = state["epoch"], state["position"]
+        if type(epoch) is not int or type(position) is not int or epoch < 0:
+            raise ValueError(f"a stream is at no position {position!r} of an epoch {epoch!r}")
+        self.epoch = epoch
         self._deal()
+        if not 0 <= position <= self._length:
+            raise ValueError(f"a stream of {self._length} samples is at no position {position}")
+        self.position = position
 
     def _deal(self) -> None:
         self._indices = self.partition.indices(self.worker, self.epoch)

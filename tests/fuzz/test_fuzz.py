@@ -1,0 +1,35 @@
+"""What once broke a reader, and a few hundred inputs that nobody has seen: each is read, or refused in one line.
+
+`make fuzz` does this for as long as one likes.
+"""
+
+import time
+
+import pytest
+
+from tests.fuzz.formats import CORPUS, NAMES
+from tests.fuzz.fuzz import Finding, fuzz
+
+INPUTS = 200
+"""Fresh inputs of each format that is not slow."""
+
+pytestmark = pytest.mark.timeout(400)  # of all formats together, on a busy machine
+
+Results = tuple[list[Finding], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return fuzz(NAMES, 100.0, INPUTS, time.time_ns())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_input_is_read_or_refused(results: Results, name: str) -> None:
+    findings, lines = results
+    assert [found for found in findings if found.format == name] == []
+    assert "read" in lines[name] and "refused" in lines[name]
+
+
+def test_the_corpus_is_small_and_of_known_formats() -> None:
+    assert {path.name for path in CORPUS.iterdir()} <= set(NAMES)
+    assert sum(path.stat().st_size for path in CORPUS.rglob("*")) < 200_000
