@@ -48,7 +48,7 @@ Delays = Annotated[
     ),
 ]
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
-SaveEvery = Annotated[float | None, typer.Option(help="MPI: seconds until a run's state is saved again; 600.")]
+SaveEvery = Annotated[float | None, typer.Option(help="Seconds until a run's state is saved again; 600.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
 Jobs = Annotated[int | None, typer.Option(help="Simulated runs and studies at once; by default one for each core.")]
 SiteOption = Annotated[str, typer.Option("--site", help="The cluster: a packaged one's name or a .toml file.")]

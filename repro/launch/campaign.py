@@ -48,7 +48,7 @@ def campaign(
     Args:
         cifar10_dir: wins over CIFAR10_DIR.
         timeout_s: MPI world: seconds without progress after which a run is given up.
-        save_every_s: MPI world: seconds from one saving of a run's state to the next.
+        save_every_s: seconds from one saving of a run's state to the next.
         log_order: MPI world: put the order of one-sided operations into the record.
         jobs: how many simulated runs and studies to make at once; by default one for each core.
         launcher: starts the runs; by default on this machine.

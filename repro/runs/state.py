@@ -26,7 +26,7 @@ def state_dict(algorithm: Algorithm) -> dict[str, Any]:
     """
     with _all_stand_still(algorithm.comm):
         return {
-            "worker": _of_worker(algorithm.worker),
+            "worker": worker_state(algorithm.worker),
             "algorithm": {name: _plain(name, getattr(algorithm, name)) for name in algorithm.state},
             "windows": {name: _content(algorithm.comm, window) for name, window in _windows(algorithm).items()},
         }
@@ -35,12 +35,45 @@ def state_dict(algorithm: Algorithm) -> dict[str, Any]:
 def load_state_dict(algorithm: Algorithm, state: dict[str, Any]) -> None:
     """Let a fresh algorithm go on from where `state` was taken; all workers call this, each with its own."""
     with _all_stand_still(algorithm.comm):
-        _load_worker(algorithm.worker, state["worker"])
+        load_worker_state(algorithm.worker, state["worker"])
         for name in algorithm.state:
             setattr(algorithm, name, _loaded(getattr(algorithm, name), state["algorithm"][name]))
         for name, window in _windows(algorithm).items():
             with window.lock(algorithm.comm.rank):
                 window.local.copy_(state["windows"][name])
+
+
+def worker_state(worker: Worker) -> dict[str, Any]:
+    """Return a copy of the worker's own state, between two steps."""
+    return {
+        "params": worker.params.clone(),
+        "buffers": worker.buffers.clone(),
+        "counts": {name: count.clone() for name, count in _counts(worker).items()},
+        "momentum": worker.optimizer.momentum.clone(),
+        "batches": worker.batches.state(),
+        "rng": worker.rng.bit_generator.state,
+        "steps": worker.steps,
+        "drawn_by_all": worker.drawn_by_all,
+        "loss": worker.loss,
+        "losses": list(worker.losses),
+        "gradient_s": worker.gradient_s,
+    }
+
+
+def load_worker_state(worker: Worker, state: dict[str, Any]) -> None:
+    """Let a fresh worker go on from where `state` was taken."""
+    worker.params.copy_(state["params"])
+    worker.buffers.copy_(state["buffers"])
+    for name, count in _counts(worker).items():
+        count.copy_(state["counts"][name])
+    worker.optimizer.momentum.copy_(state["momentum"])
+    worker.batches.load_state(state["batches"])
+    worker.rng.bit_generator.state = state["rng"]
+    worker.steps = state["steps"]
+    worker.drawn_by_all = state["drawn_by_all"]
+    worker.loss = state["loss"]
+    worker.losses = list(state["losses"])
+    worker.gradient_s = state["gradient_s"]
 
 
 @contextmanager
@@ -72,35 +105,6 @@ def _content(comm: Comm, window: Window) -> Tensor:
 def _counts(worker: Worker) -> dict[str, Tensor]:
     """The model's buffers of whole numbers, which `Worker.buffers` has not."""
     return {name: b for name, b in worker.model.module.named_buffers() if not b.is_floating_point()}
-
-
-def _of_worker(worker: Worker) -> dict[str, Any]:
-    return {
-        "params": worker.params.clone(),
-        "buffers": worker.buffers.clone(),
-        "counts": {name: count.clone() for name, count in _counts(worker).items()},
-        "momentum": worker.optimizer.momentum.clone(),
-        "batches": worker.batches.state(),
-        "rng": worker.rng.bit_generator.state,
-        "steps": worker.steps,
-        "loss": worker.loss,
-        "losses": list(worker.losses),
-        "gradient_s": worker.gradient_s,
-    }
-
-
-def _load_worker(worker: Worker, state: dict[str, Any]) -> None:
-    worker.params.copy_(state["params"])
-    worker.buffers.copy_(state["buffers"])
-    for name, count in _counts(worker).items():
-        count.copy_(state["counts"][name])
-    worker.optimizer.momentum.copy_(state["momentum"])
-    worker.batches.load_state(state["batches"])
-    worker.rng.bit_generator.state = state["rng"]
-    worker.steps = state["steps"]
-    worker.loss = state["loss"]
-    worker.losses = list(state["losses"])
-    worker.gradient_s = state["gradient_s"]
 
 
 def _plain(name: str, value: Any) -> Any:
