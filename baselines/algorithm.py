@@ -16,7 +16,8 @@ class Algorithm(ABC):
 
     Attributes:
         Config: a frozen dataclass of the method's options; a wrong value raises UserError.
-        state: names of the attributes, beyond the worker's own, that must survive a restart.
+        state: names of the attributes, beyond the worker's own, that must survive a restart. An object among the
+            attributes whose class has such names, too, may hold what is under way.
         equal_steps: whether all workers take the run's `num_steps`. Where faster workers draw more samples than slower
             ones, a run ends with a budget of samples of all workers together, that of `num_steps` each: all workers
             agree on a count of them, which the method tells its worker (`Worker.drawn_by_all`), and when it is used up.

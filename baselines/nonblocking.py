@@ -107,17 +107,18 @@ class Nonblocking(Algorithm):
         self.moved = 0  # how often x has changed between a gradient and its application
 
     def step(self) -> None:
-        worker = self.worker
+        worker, version = self.worker, self.worker.params._version
         if self.k == 0:
-            self.lr, self.version = worker.lr, worker.params._version
+            self.lr = worker.lr
             self.begin()
         self.k += 1
         self.accumulate()
         stopped = self.k < self.m and bool(self.through().any())
         if stopped or self.k == self.m:
             self.tell()
-        if stopped or (self.k >= self.m and (self.config.capped or bool(self.through().all()))):
-            self.moved += worker.params._version - self.version
+        averages = stopped or (self.k >= self.m and (self.config.capped or bool(self.through().all())))
+        self.moved += worker.params._version - version
+        if averages:
             self.average()
             self.next_round()
 

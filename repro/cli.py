@@ -48,7 +48,7 @@ Delays = Annotated[
     ),
 ]
 Timeout = Annotated[float | None, typer.Option(help="MPI: seconds without progress until a run is ended; 300.")]
-SaveEvery = Annotated[float | None, typer.Option(help="MPI: seconds until a run's state is saved again; 600.")]
+SaveEvery = Annotated[float | None, typer.Option(help="Seconds until a run's state is saved again; 600.")]
 LogOrder = Annotated[bool, typer.Option("--log-order", help="MPI: log the order of one-sided operations, for replay.")]
 Survive = Annotated[
     bool, typer.Option("--survive", help="MPI: go on without ranks that die (swarm, sgp; Open MPI 5); not compared.")

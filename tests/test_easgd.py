@@ -65,7 +65,7 @@ def of_method(run: Run, method: type[Algorithm], task: Quadratic = QUADRATIC) ->
     delays, at_once = parse(run.delays or "constant"), Gradients(task)
 
     def program(comm: SimulatedComm) -> End:
-        pace = VirtualPace(world.simulation, delays.of_worker(1.0, run.seed, comm.rank), at_once)
+        pace = VirtualPace(comm, delays.of_worker(1.0, run.seed, comm.rank), at_once)
         algorithm = method(Worker(run, task, comm.rank, pace), comm, method.Config(**dict(run.config)))
         train(algorithm, lambda point, rank: None)
         comm.barrier()

@@ -14,6 +14,8 @@ class LateSums:
     Their results are whole numbers, so that the mean over the ranks times their number is the sum exactly.
     """
 
+    state = ("_under_way",)
+
     def __init__(self, comm: Comm) -> None:
         self._comm = comm
         self._under_way: deque[tuple[Pending | None, Tensor]] = deque()

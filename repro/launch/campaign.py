@@ -59,7 +59,7 @@ def campaign(
     Args:
         cifar10_dir: wins over CIFAR10_DIR.
         timeout_s: MPI world: seconds without progress after which a run is given up.
-        save_every_s: MPI world: seconds from one saving of a run's state to the next.
+        save_every_s: seconds from one saving of a run's state to the next.
         log_order: MPI world: put the order of one-sided operations into the record.
         survive: MPI world: go on without ranks that have died.
         jobs: how many simulated runs and studies to make at once; by default one for each core.

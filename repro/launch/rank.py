@@ -18,15 +18,16 @@ from repro.errors import UserError
 from repro.launch.exits import EXIT_USER_ERROR
 from repro.launch.mpi_env import name_and_version
 from repro.launch.progress import STOPPED, Reporter
-from repro.launch.saver import SAVE_EVERY_S, Saver, Stopped
+from repro.launch.saver import Saver
 from repro.launch.scratch import checkpoints
 from repro.launch.variables import (
     LOG_ORDER_VARIABLE,
-    SAVE_EVERY_VARIABLE,
     SURVIVE_VARIABLE,
     TIMEOUT_VARIABLE,
+    save_every_s,
+    seconds,
 )
-from repro.runs.checkpoint import Checkpoints, OtherState
+from repro.runs.checkpoint import Checkpoints, OtherState, Stopped
 from repro.runs.divergence import has_diverged
 from repro.runs.evaluate import Evaluator
 from repro.runs.outcome import outcome, worker_row
@@ -156,27 +157,7 @@ def timeout_s() -> float:
     Raises:
         UserError: the variable for it has no positive number.
     """
-    return _seconds(TIMEOUT_VARIABLE, TIMEOUT_S)
-
-
-def save_every_s() -> float:
-    """Return after how many seconds a run is saved again.
-
-    Raises:
-        UserError: as above.
-    """
-    return _seconds(SAVE_EVERY_VARIABLE, SAVE_EVERY_S)
-
-
-def _seconds(variable: str, otherwise: float) -> float:
-    text = os.environ.get(variable, str(otherwise))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise UserError(f"{variable} must be a positive number of seconds, not {text!r}")
-    return seconds
+    return seconds(TIMEOUT_VARIABLE, TIMEOUT_S)
 
 
 def mpi_version() -> str:

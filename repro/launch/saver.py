@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from baselines.algorithm import Algorithm
 from repro.errors import UserError
-from repro.runs.checkpoint import Checkpoints
+from repro.runs.checkpoint import Checkpoints, Stopped
 from repro.runs.divergence import Diverged, has_diverged
 from repro.runs.state import load_state_dict, state_dict
 from repro.runs.stopwatch import Stopwatch
@@ -20,16 +20,10 @@ from repro.worlds.agreement import Agreement, Pause
 from repro.worlds.comm import Counters
 from repro.worlds.mpi import MpiComm
 
-SAVE_EVERY_S = 600.0
-
 LITTLE = 0.1
 """Of the time between two savings: after less, a run that has come to its end is not saved before its evaluation."""
 
 Cancel = Callable[[], None]
-
-
-class Stopped(Exception):
-    """All ranks have saved their state, because one of them was told to stop; the message says where they are."""
 
 
 class Saver:

@@ -2,7 +2,11 @@
 
 import json
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,11 +14,14 @@ import torch
 from baselines import ALGORITHMS
 from repro.errors import UserError
 from repro.launch.exits import EXIT_DEADLOCK, EXIT_USER_ERROR
-from repro.launch.progress import Reporter
-from repro.launch.variables import PLATFORM_VARIABLE
+from repro.launch.progress import STOPPED, Reporter
+from repro.launch.scratch import checkpoints
+from repro.launch.variables import PLATFORM_VARIABLE, save_every_s
+from repro.runs.checkpoint import Checkpoints, OneProcess, OtherState, Stopped
 from repro.runs.outcome import outcome
 from repro.runs.provenance import provenance
 from repro.runs.simulate import simulate
+from repro.runs.simulated_saver import SimulatedSaver
 from repro.runs.spec import Run, from_dict
 from repro.runs.stopwatch import Stopwatch
 from repro.runs.store import Store
@@ -24,18 +31,24 @@ from repro.worlds.platform import of_run
 from repro.worlds.simulated import SimulatedComm
 
 
-def execute(run: Run, store: Store) -> None:
-    """Make the run and write its record.
+def execute(run: Run, store: Store, saved: Path) -> None:
+    """Make the run, from the last state in the folder `saved` on if there is one, and write its record.
 
     Raises:
-        UserError: the run does not fit its algorithm, its task or its platform file.
+        UserError: the run does not fit its algorithm, its task, its platform file, or what is saved.
         Deadlock: workers wait for each other.
+        Stopped: by a signal, and its state has been saved.
     """
     watch = Stopwatch()
     assert run.platform is not None
     platform = of_run(run.platform, os.environ.get(PLATFORM_VARIABLE))
     task = make_task(run.task, dict(run.task_config), run.seed)
-    done = simulate(run, task, platform, on_step=Reporter())
+    every_s = save_every_s()
+    saver = SimulatedSaver(Checkpoints(saved, run, OneProcess()), watch)
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(number, saver.stop)
+    with call_every(every_s, saver.save):
+        done = simulate(run, task, platform, on_step=Reporter(), saver=saver)
     engine = SimulatedComm.engine if ALGORITHMS[run.algorithm].allreduces else "none"
     store.add(
         run,
@@ -50,6 +63,7 @@ def execute(run: Run, store: Store) -> None:
             done.algorithms[0].worker.params.numel(),
             done.params_sha256,
             equal_steps=ALGORITHMS[run.algorithm].equal_steps,
+            restarts=saver.restarts,
             diverged=done.diverged,
         ),
         epochs=done.rows,
@@ -57,11 +71,32 @@ def execute(run: Run, store: Store) -> None:
     )
 
 
+@contextmanager
+def call_every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call it again and again, in a thread, which costs the program nothing."""
+    ended = threading.Event()
+
+    def wait_and_call() -> None:
+        while not ended.wait(seconds):
+            call()
+
+    threading.Thread(target=wait_and_call, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
 def main(spec: Path, records: Path) -> None:
     """Execute the run described in the file `spec`."""
     torch.set_num_threads(1)  # as a rank of the MPI world has, so that both worlds round alike
     try:
-        execute(from_dict(json.loads(spec.read_text())), Store(records))
+        execute(from_dict(json.loads(spec.read_text())), Store(records), checkpoints(spec))
+    except Stopped as stopped:
+        print(STOPPED + str(stopped), flush=True)
+    except OtherState as error:  # of this run alone: others go on
+        print(f"rank 0: {error}", file=sys.stderr)
+        sys.exit(1)
     except UserError as error:
         print(f"rank 0: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)

@@ -53,13 +53,13 @@ async def launch(
 ) -> None:
     """Make `run`, on MPI ranks or in one process, and return when what it leaves is in `store`.
 
-    Whatever ends this early first ends the processes; a cancellation lets ranks save their state before.
+    Whatever ends this early first ends the processes; a cancellation lets a run save its state before.
 
     Args:
         claim: with the file to write the run's spec to; its log and its saved state are beside it, and are removed
             when the run has finished.
-        variables: environment variables for the ranks, beside those that MPI needs.
-        save_s: how long ranks that are to stop may take for that.
+        variables: environment variables for the run, beside those that MPI needs.
+        save_s: how long a run that is to stop may take for that.
 
     Raises:
         RunFailed: it ended without a record.
@@ -102,7 +102,7 @@ async def launch(
                 copy.write(line)
         code = await process.wait()
     except asyncio.CancelledError:
-        if run.world == "mpi":
+        if isinstance(run, Run):
             await _let_save(process, save_s)
         raise
     finally:
@@ -124,7 +124,7 @@ async def launch(
 
 
 async def _let_save(process: Process, save_s: float) -> None:
-    """Tell mpirun, or what is in its place, which tells the ranks, to save their state and stop; wait for that."""
+    """Tell a simulation, or mpirun or what is in its place, which tells the ranks, to save and stop; wait for that."""
     with suppress(ProcessLookupError, TimeoutError):
         process.send_signal(signal.SIGUSR1)
         assert process.stdout is not None

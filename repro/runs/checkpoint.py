@@ -1,5 +1,5 @@
-"""Saved states of an unfinished run on ranks: a folder beside its spec, written so that whatever interrupts it, the
-last whole one can be read."""
+"""Saved states of an unfinished run: a folder beside its spec, written so that whatever interrupts it, the last whole
+one can be read."""
 
 import hashlib
 import io
@@ -9,10 +9,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, final, get_type_hints
 
 import torch
-from mpi4py import MPI
 
 from repro.errors import UserError
 from repro.runs import tensorfile
@@ -33,8 +32,43 @@ class OtherState(UserError):
     """A saved state is not one of this run and this program."""
 
 
+class Stopped(Exception):
+    """The run's state has been saved, because it was told to stop; the message says where it is."""
+
+
+class Processes(Protocol):
+    """What is needed of the processes of a run: a part of `mpi4py.MPI.Intracomm`."""
+
+    rank: int
+    size: int
+
+    def gather(self, own: Any) -> list[Any] | None: ...
+    def allgather(self, own: Any) -> list[Any]: ...
+    def bcast(self, own: Any) -> Any: ...
+    def Barrier(self) -> None: ...
+
+
+@final
+class OneProcess:
+    """A run in one process."""
+
+    rank, size = 0, 1
+
+    def gather(self, own: Any) -> list[Any]:
+        return [own]
+
+    def allgather(self, own: Any) -> list[Any]:
+        return [own]
+
+    def bcast(self, own: Any) -> Any:
+        return own
+
+    def Barrier(self) -> None:
+        pass
+
+
 class Checkpoints:
-    """The saved states of one run; all ranks make one and call alike, each for its own file.
+    """The saved states of one run; all its processes, the ranks, make one and call alike, each for its own file.
 
     A saved state is a folder with a file a rank. Evaluation points do not change any more, so each is written once,
     beside them, and a state says which it has. Only tensors and plain values are in them, and nothing else is read.
@@ -43,7 +77,7 @@ class Checkpoints:
         OtherState: there are states, but of another run, or made by another version of the program or its packages.
     """
 
-    def __init__(self, folder: Path, run: Run, communicator: MPI.Intracomm) -> None:
+    def __init__(self, folder: Path, run: Run, communicator: Processes) -> None:
         self._folder, self._communicator = folder, communicator
         self._of = {
             "format": FORMAT,
@@ -85,7 +119,7 @@ class Checkpoints:
             digest = self._check(folder)
             found = _read(folder / _name(self._communicator.rank), digest)
             points = None if found is None else self._points_of(found.get("points"))
-            if self._communicator.allreduce(points is not None, MPI.LAND):
+            if all(self._communicator.allgather(points is not None)):
                 assert found is not None and points is not None
                 self._number, self._points = int(folder.name), found.pop("points")
                 return found, points

@@ -22,6 +22,8 @@ class Divergence:
     for another.
     """
 
+    state = ("_counts", "_last")
+
     def __init__(self, workers: int) -> None:
         self._counts = [0] * workers
         self._last: int | None = None

@@ -10,6 +10,7 @@ from baselines.algorithm import Algorithm
 from repro.runs.divergence import Divergence
 from repro.runs.evaluate import Evaluator
 from repro.runs.outcome import worker_row
+from repro.runs.simulated_saver import SimulatedSaver
 from repro.runs.spec import Run
 from repro.runs.train import Point, Progress, train
 from repro.tasks import workload_name
@@ -53,6 +54,7 @@ def simulate(
     on_step: Progress | None = None,
     replay: LockOrder | None = None,
     batched: bool = True,
+    saver: SimulatedSaver | None = None,
 ) -> Simulated:
     """Train and evaluate `run`, all workers in this process.
 
@@ -61,9 +63,11 @@ def simulate(
         on_step: called after every step of rank 0.
         replay: an order of locks to keep to, from a run in the MPI world.
         batched: whether tasks may compute several workers' gradients in one call; the result is the same.
+        saver: saves the run, and lets it go on from where it was.
 
     Raises:
         Deadlock: workers wait for each other.
+        Stopped: the saver was told to.
     """
     method = method or ALGORITHMS[run.algorithm]
     trained = Worker(run, task, 0)
@@ -75,21 +79,32 @@ def simulate(
     evaluator = Evaluator(task, run.seed, SimulatedWorld(1, platform).comms[0], method.the_model)
     points = PointsOfAll(evaluator, run.workers)
     divergence = Divergence(run.workers)
+    if saver is not None:
+        saver.watch_over(world, divergence, {"points": points})
 
     def program(comm: SimulatedComm) -> tuple[Algorithm, float]:
-        pace = VirtualPace(world.simulation, delays.of_worker(base_s, run.seed, comm.rank), gradients, scale)
+        pace = VirtualPace(comm, delays.of_worker(base_s, run.seed, comm.rank), gradients, scale)
         algorithm = method(Worker(run, task, comm.rank, pace), comm, method.Config(**dict(run.config)))
+        if saver is not None:
+            saver.begin(algorithm)
+            if comm.rank in saver.ended:
+                return algorithm, saver.ended[comm.rank]
 
         def after_step(worker: Worker, clock_s: float) -> None:
             if on_step is not None and comm.rank == 0:
                 on_step(worker, clock_s)
             if replay is None:  # a run whose order is logged goes on to its end
                 divergence.after_step(algorithm)
+            if saver is not None and saver.wanted:
+                saver.after_step(algorithm)
 
-        clock_s = train(algorithm, points.add, after_step)
+        clock_s = train(algorithm, points.add, after_step, passed=points.passed.get(comm.rank, 0))
+        if saver is not None:
+            saver.ended[comm.rank] = clock_s
         return algorithm, clock_s
 
-    ended = world.run(program)[: run.workers]  # servers have nothing to tell
+    restore = saver.restore if saver is not None and saver.goes_on else None
+    ended = world.run(program, restore)[: run.workers]  # servers have nothing to tell
     algorithms = [algorithm for algorithm, _ in ended]
     rows, sha256 = points.finish()
     workers = [worker_row(a.worker, a.comm, platform.name, clock_s) for a, clock_s in ended]
@@ -123,10 +138,17 @@ def flops_per_sample(task: Task, worker: Worker) -> float:
 
 
 class PointsOfAll:
-    """Evaluates each point when the last worker has got there, and keeps no models longer than that."""
+    """Evaluates each point when the last worker has got there, and keeps no models longer than that.
+
+    Attributes:
+        passed: number of the last point of each rank that has one.
+    """
+
+    state = ("passed", "_waiting", "_rows", "_last")
 
     def __init__(self, evaluator: Evaluator, workers: int) -> None:
         self._evaluator, self._workers = evaluator, workers
+        self.passed: dict[int, int] = {}
         self._waiting: dict[int, list[Point | None]] = {}
         self._rows: dict[int, dict[str, Any]] = {}
         self._last: list[Point] = []
@@ -135,6 +157,7 @@ class PointsOfAll:
         """Take a worker's point."""
         of_step = self._waiting.setdefault(point.number, [None] * self._workers)
         of_step[rank] = point
+        self.passed[rank] = point.number
         points = [p for p in of_step if p is not None]
         if len(points) == self._workers:
             del self._waiting[point.number]

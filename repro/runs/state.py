@@ -27,7 +27,7 @@ def state_dict(algorithm: Algorithm) -> dict[str, Any]:
     """
     with _all_stand_still(algorithm.comm):
         return {
-            "worker": _of_worker(algorithm.worker),
+            "worker": worker_state(algorithm.worker),
             "algorithm": {name: _plain(name, getattr(algorithm, name)) for name in algorithm.state},
             "windows": {name: _content(algorithm.comm, window) for name, window in _windows(algorithm).items()},
         }
@@ -47,12 +47,47 @@ def load_state_dict(algorithm: Algorithm, state: dict[str, Any]) -> None:
 
 
 def _load(algorithm: Algorithm, state: dict[str, Any]) -> None:
-    _load_worker(algorithm.worker, state["worker"])
+    load_worker_state(algorithm.worker, state["worker"])
     for name in algorithm.state:
         setattr(algorithm, name, _loaded(getattr(algorithm, name), state["algorithm"][name]))
     for name, window in _windows(algorithm).items():
         with window.lock(algorithm.comm.rank):
             _fill(window.local, state["windows"][name])
+
+
+def worker_state(worker: Worker) -> dict[str, Any]:
+    """Return a copy of the worker's own state, between two steps."""
+    return {
+        "params": worker.params.clone(),
+        "buffers": worker.buffers.clone(),
+        "counts": {name: count.clone() for name, count in _counts(worker).items()},
+        "momentum": worker.optimizer.momentum.clone(),
+        "batches": worker.batches.state(),
+        "rng": worker.rng.bit_generator.state,
+        "steps": worker.steps,
+        "drawn_by_all": worker.drawn_by_all,
+        "loss": worker.loss,
+        "loss_sum": worker.loss_sum,
+        "losses": worker.losses,
+        "gradient_s": worker.gradient_s,
+    }
+
+
+def load_worker_state(worker: Worker, state: dict[str, Any]) -> None:
+    """Let a fresh worker go on from where `state` was taken."""
+    _fill(worker.params, state["params"])
+    _fill(worker.buffers, state["buffers"])
+    for name, count in _counts(worker).items():
+        _fill(count, state["counts"][name])
+    _fill(worker.optimizer.momentum, state["momentum"])
+    worker.batches.load_state(state["batches"])
+    worker.rng.bit_generator.state = state["rng"]
+    worker.steps = state["steps"]
+    worker.drawn_by_all = state["drawn_by_all"]
+    worker.loss = state["loss"]
+    worker.loss_sum = state["loss_sum"]
+    worker.losses = state["losses"]
+    worker.gradient_s = state["gradient_s"]
 
 
 @contextmanager
@@ -84,37 +119,6 @@ def _content(comm: Comm, window: Window) -> Tensor:
 def _counts(worker: Worker) -> dict[str, Tensor]:
     """The model's buffers of whole numbers, which `Worker.buffers` has not."""
     return {name: b for name, b in worker.model.module.named_buffers() if not b.is_floating_point()}
-
-
-def _of_worker(worker: Worker) -> dict[str, Any]:
-    return {
-        "params": worker.params.clone(),
-        "buffers": worker.buffers.clone(),
-        "counts": {name: count.clone() for name, count in _counts(worker).items()},
-        "momentum": worker.optimizer.momentum.clone(),
-        "batches": worker.batches.state(),
-        "rng": worker.rng.bit_generator.state,
-        "steps": worker.steps,
-        "loss": worker.loss,
-        "loss_sum": worker.loss_sum,
-        "losses": worker.losses,
-        "gradient_s": worker.gradient_s,
-    }
-
-
-def _load_worker(worker: Worker, state: dict[str, Any]) -> None:
-    _fill(worker.params, state["params"])
-    _fill(worker.buffers, state["buffers"])
-    for name, count in _counts(worker).items():
-        _fill(count, state["counts"][name])
-    _fill(worker.optimizer.momentum, state["momentum"])
-    worker.batches.load_state(state["batches"])
-    worker.rng.bit_generator.state = state["rng"]
-    worker.steps = state["steps"]
-    worker.loss = state["loss"]
-    worker.loss_sum = state["loss_sum"]
-    worker.losses = state["losses"]
-    worker.gradient_s = state["gradient_s"]
 
 
 def _fill(tensor: Tensor, saved: Tensor) -> Tensor:

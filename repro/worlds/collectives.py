@@ -5,6 +5,7 @@ which its messages would have combined them.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -27,37 +28,62 @@ Schedule = Callable[[int, int], Move]
 Send = Callable[[int, int, float, Callable[[Any], None], Any], object]
 
 
-def ring_allreduce(sizes: list[float]) -> Schedule:
+@dataclass
+class RingAllreduce:
     """Reduce-scatter, then all-gather, around the ring: in round k rank r sends chunk (r - k) mod p to r + 1.
 
     Args:
         sizes: bytes of the p chunks.
     """
-    p = len(sizes)
-    return lambda rank, k: Move((rank + 1) % p, sizes[(rank - k) % p], (rank - 1) % p)
+
+    sizes: list[float]
+
+    def move(self, rank: int, k: int) -> Move:
+        """Return what a rank does in round k."""
+        sizes = self.sizes
+        p = len(sizes)
+        return Move((rank + 1) % p, sizes[(rank - k) % p], (rank - 1) % p)
 
 
-def ring_allgather(size: int, nbytes: float) -> Schedule:
+@dataclass
+class RingAllgather:
     """Each rank's block goes once around the ring."""
-    return lambda rank, k: Move((rank + 1) % size, nbytes, (rank - 1) % size)
+
+    size: int
+    nbytes: float
+
+    def move(self, rank: int, k: int) -> Move:
+        """Return what a rank does in round k."""
+        return Move((rank + 1) % self.size, self.nbytes, (rank - 1) % self.size)
 
 
-def binomial_broadcast(size: int, nbytes: float, root: int) -> Schedule:
+@dataclass
+class BinomialBroadcast:
     """In round k each of the 2^k ranks that have it sends it to one that has not."""
 
-    def move(rank: int, k: int) -> Move:
+    size: int
+    nbytes: float
+    root: int
+
+    def move(self, rank: int, k: int) -> Move:
+        """Return what a rank does in round k."""
+        size, root = self.size, self.root
         place = (rank - root) % size
         if place < 2**k:
             to = place + 2**k
-            return Move((to + root) % size if to < size else None, nbytes, None)
+            return Move((to + root) % size if to < size else None, self.nbytes, None)
         return Move(None, 0, (place - 2**k + root) % size if place < 2 ** (k + 1) else None)
 
-    return move
 
-
-def dissemination_barrier(size: int) -> Schedule:
+@dataclass
+class DisseminationBarrier:
     """In round k rank r tells r + 2^k (Hensgen, Finkel, Manber 1988)."""
-    return lambda rank, k: Move((rank + 2**k) % size, 0, (rank - 2**k) % size)
+
+    size: int
+
+    def move(self, rank: int, k: int) -> Move:
+        """Return what a rank does in round k."""
+        return Move((rank + 2**k) % self.size, 0, (rank - 2**k) % self.size)
 
 
 class Collective:
@@ -102,7 +128,7 @@ class Collective:
             if self._sent[rank] < k:
                 self._sent[rank] = k
                 if target is not None:
-                    self._send(rank, target, nbytes, self._arrived, (target, k))
+                    self._send(rank, target, nbytes, self.arrived, (target, k))
             if source is not None:
                 if k not in self._received[rank]:
                     return
@@ -110,7 +136,8 @@ class Collective:
             self._round[rank] = k + 1
         self._end(rank)
 
-    def _arrived(self, message: tuple[int, int]) -> None:
+    def arrived(self, message: tuple[int, int]) -> None:
+        """Note that a rank has what a round was to bring it."""
         rank, k = message
         self._received[rank].add(k)
         if self._begun[rank] and self._round[rank] == k:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -42,8 +42,11 @@ class Simulation:
     Programs switch only where they wait; between two waits no time passes.
 
     Attributes:
+        state: names of the attributes that change while it runs, beside the programs.
         now: the clock in seconds.
     """
+
+    state: ClassVar[tuple[str, ...]] = ("now", "_entered", "_events", "_ready")
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -68,6 +71,16 @@ class Simulation:
         if signal.waiter is not None:
             self._ready.append(signal.waiter)
 
+    def bring(self, what: tuple[Signal, Any]) -> None:
+        """Let a signal happen now, with a value."""
+        signal, value = what
+        signal.value = value
+        self.fire(signal)
+
+    def wake(self, program: Program) -> None:
+        """Let a program go on now."""
+        self._ready.append(program)
+
     # -- for programs
 
     def wait(self, signal: Signal, waiting: Waiting) -> Any:
@@ -76,7 +89,7 @@ class Simulation:
             program = self._current
             assert program is not None
             signal.waiter = program
-            self._park(program, waiting)
+            self.park(waiting)
         return signal.value
 
     def sleep_until(self, time: float) -> None:
@@ -84,10 +97,13 @@ class Simulation:
         if time > self.now:
             program = self._current
             assert program is not None
-            self.at(time, self._ready.append, program)
-            self._park(program, None)
+            self.at(time, self.wake, program)
+            self.park(None)
 
-    def _park(self, program: Program, waiting: Waiting | None) -> None:
+    def park(self, waiting: Waiting | None) -> None:
+        """Return when what has been told of this program lets it go on."""
+        program = self._current
+        assert program is not None
         if self._over:  # a program that is being ended has nothing to wait for
             raise GreenletExit
         program.waiting = waiting
@@ -111,11 +127,22 @@ class Simulation:
         self.programs.append(program)
         self._ready.append(program)
 
-    def run(self, step_of: Callable[[int], int]) -> None:
+    def after_this_turn(self, call: Callable[[], None]) -> None:
+        """Call it when the program that runs now waits or has ended, before another goes on."""
+        self._ready.appendleft(Program(-1, greenlet(call, self._hub)))
+
+    def turn(self, program: Program) -> None:
+        """Let a program go on until it waits or ends."""
+        self._current = program
+        program.greenlet.switch()
+
+    def run(self, step_of: Callable[[int], int], restore: Callable[[], None] | None = None) -> None:
         """Run until all programs have ended; what one of them raises ends all.
 
         Args:
             step_of: the step a rank is in, for the report of a deadlock.
+            restore: called when all programs wait for the first time and nothing is to happen, to let them go on from
+                elsewhere.
 
         Raises:
             Deadlock: programs wait for what cannot happen any more.
@@ -126,6 +153,9 @@ class Simulation:
             program.greenlet.parent = self._hub
         try:
             self._run()
+            if restore is not None:
+                restore()
+                self._run()
             stuck = [program for program in self.programs if not program.greenlet.dead]
             if stuck:
                 waits = {program.rank: (step_of(program.rank), program.waiting) for program in stuck}

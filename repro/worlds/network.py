@@ -1,7 +1,7 @@
 """The simulated network: ports that carry one byte stream at a time."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from repro.worlds.events import Simulation
 from repro.worlds.platform import Link, Platform
@@ -12,6 +12,7 @@ Arrival = Callable[[Any], None]
 class Port:
     """One direction of a network card."""
 
+    state: ClassVar[tuple[str, ...]] = ("free_at",)
     __slots__ = ("free_at",)
 
     def __init__(self) -> None:
@@ -49,7 +50,7 @@ class Network:
         if out.free_at > start:
             start = out.free_at
         out.free_at = left = start + seconds
-        simulation.at(start + link.latency_s, self._first_byte, (into, seconds, arrival, argument))
+        simulation.at(start + link.latency_s, self.first_byte, (into, seconds, arrival, argument))
         return left
 
     def signal(self, source: int, target: int, arrival: Arrival, argument: Any) -> None:
@@ -57,13 +58,22 @@ class Network:
         delay = 0.0 if source == target else self._way(source, target)[0].latency_s
         self._simulation.at(self._simulation.now + delay, arrival, argument)
 
+    def at_once(self, source: int, target: int, nbytes: float, arrival: Arrival, argument: Any) -> None:
+        """Send a message that takes no time and no port."""
+        self._simulation.at(self._simulation.now, arrival, argument)
+
+    def ports(self) -> list[Port]:
+        """Return all ports, in one order."""
+        return [port for pair in (*self._cards, *self._own) for port in pair]
+
     def _way(self, source: int, target: int) -> tuple[Link, tuple[Port, Port], tuple[Port, Port]]:
         here, there = source // self._per_node, target // self._per_node
         if here == there:
             return self._within, self._own[source], self._own[target]
         return self._between, self._cards[here], self._cards[there]
 
-    def _first_byte(self, message: tuple[Port, float, Arrival, Any]) -> None:
+    def first_byte(self, message: tuple[Port, float, Arrival, Any]) -> None:
+        """Let a message take its receiver's port as soon as that is free."""
         into, seconds, arrival, argument = message
         simulation = self._simulation
         begin = simulation.now

@@ -5,20 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from repro.worlds.collectives import (
+    BinomialBroadcast,
     Collective,
+    DisseminationBarrier,
+    RingAllgather,
+    RingAllreduce,
     Schedule,
-    Send,
-    binomial_broadcast,
     chunk_bounds,
-    dissemination_barrier,
-    ring_allgather,
-    ring_allreduce,
     ring_mean,
 )
 from repro.worlds.comm import Comm, Counters, Exchange, Pending, Window, mix_, nbytes, ring_allreduce_bytes
@@ -27,7 +26,7 @@ from repro.worlds.network import Arrival, Network
 from repro.worlds.order import LockOrder
 from repro.worlds.platform import Platform
 from repro.worlds.simulated_window import LockQueue, SimulatedWindow
-from repro.worlds.waiting import Waiting
+from repro.worlds.waiting import Ranks, Waiting
 
 T = TypeVar("T")
 _EXCHANGE = "the vector of rank {}, in an exchange"
@@ -48,6 +47,8 @@ class SimulatedWorld:
         comms: one Comm a rank.
     """
 
+    state: ClassVar[tuple[str, ...]] = ("collectives",)
+
     def __init__(
         self, size: int, platform: Platform, *, message_scale: float = 1.0, replay: LockOrder | None = None
     ) -> None:
@@ -64,8 +65,11 @@ class SimulatedWorld:
         """Take note that `rank` is through with its oldest collective."""
         self.comms[rank].end_collective()
 
-    def run(self, program: Callable[["SimulatedComm"], T]) -> list[T]:
+    def run(self, program: Callable[["SimulatedComm"], T], restore: Callable[[], None] | None = None) -> list[T]:
         """Run the program on every rank and return what each returned.
+
+        Args:
+            restore: see `Simulation.run`.
 
         Raises:
             Deadlock: ranks wait for each other, or for a rank that has ended.
@@ -80,14 +84,21 @@ class SimulatedWorld:
 
         for comm in self.comms:
             self.simulation.spawn(comm.rank, start(comm))
-        self.simulation.run(lambda rank: self.comms[rank].step)
+        self.simulation.run(lambda rank: self.comms[rank].step, restore)
         return results
 
 
 class SimulatedComm(Comm):
-    """A Comm in virtual time."""
+    """A Comm in virtual time.
+
+    Attributes:
+        windows: this rank's, in the order of their opening.
+    """
 
     engine = "ring, simulated"
+    state: ClassVar[tuple[str, ...]] = (
+        "counters", "step", "_arrived", "_posted", "_off_s", "_off", "_collectives", "_queue",
+    )  # fmt: skip
 
     def __init__(self, world: SimulatedWorld, rank: int, size: int) -> None:
         self.world, self.rank, self.size = world, rank, size
@@ -101,7 +112,7 @@ class SimulatedComm(Comm):
         self._off = False
         self._collectives = 0  # called so far
         self._queue: deque[tuple[int, Collective]] = deque()  # those that have not ended here
-        self._windows = 0
+        self.windows: list[SimulatedWindow] = []
 
     # -- the clock
 
@@ -110,13 +121,11 @@ class SimulatedComm(Comm):
 
     @contextmanager
     def off_the_clock(self) -> Iterator[None]:
-        start, kept, off = self.simulation.now, copy(self.counters), self._off
-        self._off = True
+        before = self._leave_the_clock()
         try:
             yield
         finally:
-            self.counters, self._off = kept, off
-            self._off_s += self.simulation.now - start
+            self._return_to_the_clock(before)
 
     # -- pairs
 
@@ -129,53 +138,45 @@ class SimulatedComm(Comm):
         self.count(1, nbytes(x), 0)
         return Sent(self, self.post(x.clone(), nbytes(x), peer, tag))
 
-    def irecv(self, out: Tensor, peer: int, tag: int = 0) -> Pending:
+    def irecv(self, out: Tensor, peer: int, tag: int = 0) -> "Received":
         self.count(0, 0, nbytes(out))
-        text = "a message of rank {}" + f", tag {tag}"
-        return Received(self, out, self.expect(peer, tag), Waiting(text, (peer,)))
+        return Received(self, out, self.expect(peer, tag), peer, tag)
 
     # -- all
 
-    def iallreduce_mean(self, x: Tensor) -> Pending:
+    def iallreduce_mean(self, x: Tensor) -> "Reduction":
         sent = ring_allreduce_bytes(self.size, x)
         self.count(2 * (self.size - 1), sent, sent)
         sizes = [(stop - start) * x.element_size() * self._scale for start, stop in chunk_bounds(x.numel(), self.size)]
         name = f"an all-reduce of {x.numel()} elements"
-        return Reduction(self, x, self._collective(name, x, 2 * (self.size - 1), ring_allreduce(sizes)))
+        return Reduction(self, x, self._collective(name, x, 2 * (self.size - 1), RingAllreduce(sizes).move))
 
     def allgather(self, x: Tensor) -> Tensor:
-        self.count(self.size - 1, (self.size - 1) * nbytes(x), (self.size - 1) * nbytes(x))
-        schedule = ring_allgather(self.size, nbytes(x) * self._scale)
-        name = f"an all-gather of {x.numel()} elements"
-        operation = self._collective(name, x.clone(), self.size - 1, schedule)
+        operation = self._allgather(x)
         self.finish(operation)
         return torch.stack([_given(y) for y in operation.inputs])
 
     def broadcast(self, x: Tensor, root: int) -> None:
-        sent = (self.size - 1) * nbytes(x) if self.rank == root else 0
-        self.count(self.size - 1 if sent else 0, sent, 0 if self.rank == root else nbytes(x))
-        rounds = (self.size - 1).bit_length()
-        schedule = binomial_broadcast(self.size, nbytes(x) * self._scale, root)
-        operation = self._collective(f"a broadcast from rank {root}", x.clone(), rounds, schedule)
+        operation = self._broadcast(x, root)
         self.finish(operation)
         if self.rank != root:
             x.copy_(_given(operation.inputs[root]))
 
     def barrier(self) -> None:
-        rounds = (self.size - 1).bit_length()
-        self.finish(self._collective("a barrier", None, rounds, dissemination_barrier(self.size)))
+        self.finish(self._barrier())
 
     def window(self, x: Tensor) -> Window:
-        number, self._windows = self._windows, self._windows + 1
+        number = len(self.windows)
         if number == len(self.world.windows):
             order = self.world.replay
             origins = [deque(order.origins.get((number, r), ())) if order else None for r in range(self.size)]
-            self.world.windows.append([LockQueue(origin) for origin in origins])
+            self.world.windows.append([LockQueue(rank, origin) for rank, origin in enumerate(origins)])
         queues = self.world.windows[number]
         queues[self.rank].memory = x.clone()
         with self.off_the_clock():
             self.barrier()
-        return SimulatedWindow(self, queues)
+        self.windows.append(SimulatedWindow(self, queues))
+        return self.windows[number]
 
     # -- shared by the parts of this world
 
@@ -186,13 +187,13 @@ class SimulatedComm(Comm):
         counters.bytes_sent += int(bytes_sent * self._scale)
         counters.bytes_received += int(bytes_received * self._scale)
 
-    def wait(self, signal: Signal, waiting: Waiting) -> Any:
+    def wait(self, signal: Signal, text: str, ranks: Ranks) -> Any:
         """Return the signal's value once it has happened, and count the time until then as waiting."""
         if signal.fired:
             return signal.value
         start = self.simulation.now
-        value = self.simulation.wait(signal, waiting)
-        self.counters.wait_s += self.simulation.now - start
+        value = self.simulation.wait(signal, Waiting(text, ranks))
+        self._count_wait(start)
         return value
 
     def wait_until(self, time: float) -> None:
@@ -200,6 +201,20 @@ class SimulatedComm(Comm):
         if time > self.simulation.now:
             self.counters.wait_s += time - self.simulation.now
             self.simulation.sleep_until(time)
+
+    def finish(self, operation: Collective) -> None:
+        """Wait for the end of a collective at this rank."""
+        done = operation.done[self.rank]
+        if not done.fired:
+            self.wait(done, *self._of_collective(operation))
+
+    def clock(self) -> float:
+        """Return the simulation's clock, which nothing stops."""
+        return self.simulation.now
+
+    def sleep_until(self, time: float) -> None:
+        """Return when the simulation's clock shows `time`."""
+        self.simulation.sleep_until(time)
 
     def send(self, source: int, target: int, size: float, arrival: Arrival, argument: Any) -> float:
         """Send `size` bytes for this rank, see `Network.send`; at once where it is off the clock."""
@@ -245,22 +260,6 @@ class SimulatedComm(Comm):
         signal.value = content
         self.simulation.fire(signal)
 
-    def _collective(self, name: str, x: Tensor | None, rounds: int, schedule: Schedule) -> Collective:
-        """Join the next collective; here it begins when this rank's last one has ended."""
-        number, self._collectives = self._collectives, self._collectives + 1
-        under_way = self.world.collectives
-        operation = under_way.get(number)
-        if operation is None:
-            send = _at_once(self.simulation) if self._off else self.network.send
-            operation = under_way[number] = Collective(name, self.size, rounds, schedule, send, self.world.end_of)
-        if operation.name != name:
-            raise RuntimeError(f"rank {self.rank}, step {self.step}: calls {name}, another rank {operation.name}")
-        operation.inputs[self.rank] = x
-        self._queue.append((number, operation))
-        if len(self._queue) == 1:
-            operation.begin(self.rank)
-        return operation
-
     def end_collective(self) -> None:
         """Let the next collective begin, since the first of the queue has ended here."""
         number, operation = self._queue.popleft()
@@ -271,20 +270,60 @@ class SimulatedComm(Comm):
         if self._queue:
             self._queue[0][1].begin(self.rank)
 
-    def finish(self, operation: Collective) -> None:
-        """Wait for the end of a collective at this rank."""
-        done = operation.done[self.rank]
-        if not done.fired:
-            self.wait(done, Waiting("rank {}, in " + operation.name, partial(operation.waits_for, self.rank)))
+    def _of_collective(self, operation: Collective) -> tuple[str, Ranks]:
+        return "rank {}, in " + operation.name, partial(operation.waits_for, self.rank)
+
+    def _count_wait(self, start: float) -> None:
+        self.counters.wait_s += self.simulation.now - start
+
+    def _leave_the_clock(self) -> tuple[float, Counters, bool]:
+        before = self.simulation.now, copy(self.counters), self._off
+        self._off = True
+        return before
+
+    def _return_to_the_clock(self, before: tuple[float, Counters, bool]) -> None:
+        start, self.counters, self._off = before
+        self._off_s += self.simulation.now - start
+
+    def _allgather(self, x: Tensor) -> Collective:
+        self.count(self.size - 1, (self.size - 1) * nbytes(x), (self.size - 1) * nbytes(x))
+        schedule = RingAllgather(self.size, nbytes(x) * self._scale).move
+        return self._collective(f"an all-gather of {x.numel()} elements", x.clone(), self.size - 1, schedule)
+
+    def _broadcast(self, x: Tensor, root: int) -> Collective:
+        sent = (self.size - 1) * nbytes(x) if self.rank == root else 0
+        self.count(self.size - 1 if sent else 0, sent, 0 if self.rank == root else nbytes(x))
+        rounds = (self.size - 1).bit_length()
+        schedule = BinomialBroadcast(self.size, nbytes(x) * self._scale, root).move
+        return self._collective(f"a broadcast from rank {root}", x.clone(), rounds, schedule)
+
+    def _barrier(self) -> Collective:
+        return self._collective("a barrier", None, (self.size - 1).bit_length(), DisseminationBarrier(self.size).move)
+
+    def _collective(self, name: str, x: Tensor | None, rounds: int, schedule: Schedule) -> Collective:
+        """Join the next collective; here it begins when this rank's last one has ended."""
+        number, self._collectives = self._collectives, self._collectives + 1
+        under_way = self.world.collectives
+        operation = under_way.get(number)
+        if operation is None:
+            send = self.network.at_once if self._off else self.network.send
+            operation = under_way[number] = Collective(name, self.size, rounds, schedule, send, self.world.end_of)
+        if operation.name != name:
+            raise RuntimeError(f"rank {self.rank}, step {self.step}: calls {name}, another rank {operation.name}")
+        operation.inputs[self.rank] = x
+        self._queue.append((number, operation))
+        if len(self._queue) == 1:
+            operation.begin(self.rank)
+        return operation
 
 
 class SimulatedExchange(Exchange):
     """Both sides send a copy of their vector when they start."""
 
-    __slots__ = ("_comm", "_incoming", "_left", "_peers", "_x")
+    __slots__ = ("_comm", "_incoming", "_left", "_peers", "x")
 
     def __init__(self, comm: SimulatedComm, x: Tensor, peers: Sequence[int], size: int) -> None:
-        self._comm, self._x, self._peers = comm, x, peers
+        self._comm, self.x, self._peers = comm, x, peers
         self._incoming = [comm.expect(peer, EXCHANGE) for peer in peers]
         vector = x.clone()
         self._left = 0.0
@@ -295,15 +334,13 @@ class SimulatedExchange(Exchange):
         rank, lower = self._comm.rank, 0
         for peer in self._peers:
             lower += peer < rank
-        mix_(self._x, self.wait(), weights, lower)
+        mix_(self.x, self.wait(), weights, lower)
 
     def wait(self) -> list[Tensor]:
         comm = self._comm
-        for signal, peer in zip(self._incoming, self._peers, strict=True):
-            if not signal.fired:
-                comm.wait(signal, Waiting(_EXCHANGE, (peer,)))
+        vectors = [comm.wait(of, _EXCHANGE, (peer,)) for of, peer in zip(self._incoming, self._peers, strict=True)]
         comm.wait_until(self._left)
-        return [signal.value for signal in self._incoming]
+        return vectors
 
 
 class Sent(Pending):
@@ -319,31 +356,28 @@ class Sent(Pending):
 class Received(Pending):
     """A message that is to come."""
 
-    def __init__(self, comm: SimulatedComm, out: Tensor, signal: Signal, waiting: Waiting) -> None:
-        self._comm, self._out, self._signal, self._waiting = comm, out, signal, waiting
+    def __init__(self, comm: SimulatedComm, out: Tensor, signal: Signal, peer: int, tag: int) -> None:
+        self._comm, self.out, self._signal, self._peer, self._tag = comm, out, signal, peer, tag
 
     def wait(self) -> None:
-        self._out.copy_(self._comm.wait(self._signal, self._waiting))
+        text = "a message of rank {}" + f", tag {self._tag}"
+        self.out.copy_(self._comm.wait(self._signal, text, (self._peer,)))
 
 
 class Reduction(Pending):
     """An all-reduce under way; x is read when the first rank has the result, and written here."""
 
     def __init__(self, comm: SimulatedComm, x: Tensor, operation: Collective) -> None:
-        self._comm, self._x, self._operation = comm, x, operation
+        self._comm, self.x, self.operation = comm, x, operation
 
     def wait(self) -> None:
-        operation = self._operation
+        operation = self.operation
         self._comm.finish(operation)
         if operation.result is None:
             operation.result = ring_mean([_given(x) for x in operation.inputs])
-        self._x.copy_(operation.result)
+        self.x.copy_(operation.result)
 
 
 def _given(x: Tensor | None) -> Tensor:
     assert x is not None, "a rank has this collective's result before all have joined"
     return x
-
-
-def _at_once(simulation: Simulation) -> Send:
-    return lambda source, target, size, arrival, argument: simulation.at(simulation.now, arrival, argument)

@@ -1,29 +1,30 @@
 """One-sided windows of the simulated world."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
 from repro.worlds.comm import Window, nbytes
 from repro.worlds.events import Signal
-from repro.worlds.waiting import Waiting
 
 if TYPE_CHECKING:
     from repro.worlds.simulated import SimulatedComm
 
-Request = tuple[int, bool, Callable[[], None]]
-"""Who asks for the lock, whether shared, and what to call when it is granted."""
+Request = tuple["SimulatedComm", bool, Signal]
+"""Who asks for the lock, whether shared, and what is to happen when it is granted."""
 
 
 class LockQueue:
     """One rank's memory in a window, and its lock: granted in the order of the requests, or in that of `order`."""
 
+    state: ClassVar[tuple[str, ...]] = ("_holders", "_requests")
     memory: Tensor
 
-    def __init__(self, order: deque[int] | None) -> None:
+    def __init__(self, rank: int, order: deque[int] | None) -> None:
+        self.rank = rank
         self._order = order
         self._holders: dict[int, bool] = {}  # rank -> whether shared
         self._requests: deque[Request] = deque()
@@ -42,15 +43,28 @@ class LockQueue:
         del self._holders[rank]
         self._grant()
 
+    def read(self, request: tuple["SimulatedComm", int, int, Signal]) -> None:
+        """Send a part of the memory to a rank that gets it."""
+        comm, start, stop, arrived = request
+        vector = self.memory[start:stop].clone()
+        comm.send(self.rank, comm.rank, nbytes(vector), comm.simulation.bring, (arrived, vector))
+
+    def write(self, request: tuple["SimulatedComm", Tensor, int, bool, Signal]) -> None:
+        """Write what a rank has put here, or add it."""
+        comm, vector, offset, adds, complete = request
+        part = self.memory[offset : offset + vector.numel()]
+        part.add_(vector) if adds else part.copy_(vector)
+        comm.signal(self.rank, comm.rank, comm.simulation.fire, complete)
+
     def _grant(self) -> None:
         while (request := self._next()) is not None:
-            rank, shared, grant = request
-            self._holders[rank] = shared
-            grant()
+            comm, shared, granted = request
+            self._holders[comm.rank] = shared
+            comm.signal(self.rank, comm.rank, comm.simulation.fire, granted)
 
     def _next(self) -> Request | None:
         if self._order is not None:  # one at a time, whoever's turn it is
-            turn = [request for request in self._requests if self._order and request[0] == self._order[0]]
+            turn = [request for request in self._requests if self._order and request[0].rank == self._order[0]]
             if self._holders or not turn:
                 return None
             self._order.popleft()
@@ -72,63 +86,62 @@ class SimulatedWindow(Window):
     def __init__(self, comm: "SimulatedComm", queues: list[LockQueue]) -> None:
         self._comm, self._queues = comm, queues
         self.local = queues[comm.rank].memory
-        self._under_way: dict[int, list[Signal]] = {}
+        self._under_way: dict[int, list[tuple[Signal, Tensor | None]]] = {}  # with where to write what a get brings
 
     @contextmanager
     def lock(self, rank: int, *, shared: bool = False) -> Iterator[None]:
-        comm, queue = self._comm, self._queues[rank]
-        granted = Signal()
-
-        def grant() -> None:
-            comm.signal(rank, comm.rank, comm.simulation.fire, granted)
-
-        comm.signal(comm.rank, rank, queue.request, (comm.rank, shared, grant))
-        comm.wait(granted, Waiting(f"the lock of rank {rank}'s window, which rank {{}} has", queue.holders))
+        comm = self._comm
+        granted = self._ask(rank, shared)
+        comm.wait(granted, f"the lock of rank {rank}'s window, which rank {{}} has", self._queues[rank].holders)
+        self._look(rank)
         try:
             yield
         finally:
             self.flush(rank)
-            comm.signal(comm.rank, rank, queue.release, comm.rank)
+            self._release(rank)
 
     def get(self, rank: int, out: Tensor, offset: int = 0) -> None:
-        comm, memory = self._comm, self._queues[rank].memory
-        comm.count(1, 0, nbytes(out))
-        complete = self._start(rank)
-
-        def read(_: None) -> None:
-            vector = memory[offset : offset + out.numel()].clone()
-            comm.send(rank, comm.rank, nbytes(out), arrived, vector)
-
-        def arrived(vector: Tensor) -> None:
-            out.copy_(vector)
-            comm.simulation.fire(complete)
-
-        comm.signal(comm.rank, rank, read, None)
+        self._start(rank, self._get(rank, out, offset), out)
 
     def put(self, rank: int, x: Tensor, offset: int = 0) -> None:
-        memory = self._queues[rank].memory
-        self._write(rank, x, lambda vector: memory[offset : offset + vector.numel()].copy_(vector))
+        self._start(rank, self._write(rank, x, offset, False))
 
     def accumulate(self, rank: int, x: Tensor, offset: int = 0) -> None:
-        memory = self._queues[rank].memory
-        self._write(rank, x, lambda vector: memory[offset : offset + vector.numel()].add_(vector))
+        self._start(rank, self._write(rank, x, offset, True))
 
     def flush(self, rank: int) -> None:
-        for complete in self._under_way.pop(rank, ()):
-            self._comm.wait(complete, Waiting("its operations on the window of rank {}", (rank,)))
+        under_way = self._under_way.pop(rank, ())
+        for complete, out in under_way:
+            vector = self._comm.wait(complete, "its operations on the window of rank {}", (rank,))
+            if out is not None:
+                out.copy_(vector)
+        if under_way:
+            self._look(rank)
 
-    def _write(self, rank: int, x: Tensor, change: Callable[[Tensor], object]) -> None:
-        comm = self._comm
+    def _look(self, rank: int) -> None:
+        """Take note that the program may look at `local` from now on, where the rank is its own."""
+
+    def _start(self, rank: int, complete: Signal, out: Tensor | None = None) -> None:
+        self._under_way.setdefault(rank, []).append((complete, out))
+
+    # -- what the world does
+
+    def _ask(self, rank: int, shared: bool) -> Signal:
+        comm, granted = self._comm, Signal()
+        comm.signal(comm.rank, rank, self._queues[rank].request, (comm, shared, granted))
+        return granted
+
+    def _release(self, rank: int) -> None:
+        self._comm.signal(self._comm.rank, rank, self._queues[rank].release, self._comm.rank)
+
+    def _get(self, rank: int, out: Tensor, offset: int) -> Signal:
+        comm, arrived = self._comm, Signal()
+        comm.count(1, 0, nbytes(out))
+        comm.signal(comm.rank, rank, self._queues[rank].read, (comm, offset, offset + out.numel(), arrived))
+        return arrived
+
+    def _write(self, rank: int, x: Tensor, offset: int, adds: bool) -> Signal:
+        comm, complete = self._comm, Signal()
         comm.count(1, nbytes(x), 0)
-        complete = self._start(rank)
-
-        def arrived(vector: Tensor) -> None:
-            change(vector)
-            comm.signal(rank, comm.rank, comm.simulation.fire, complete)
-
-        comm.send(comm.rank, rank, nbytes(x), arrived, x.clone())
-
-    def _start(self, rank: int) -> Signal:
-        complete = Signal()
-        self._under_way.setdefault(rank, []).append(complete)
+        comm.send(comm.rank, rank, nbytes(x), self._queues[rank].write, (comm, x.clone(), offset, adds, complete))
         return complete

@@ -8,7 +8,7 @@ from repro.buckets import OnBucket
 from repro.pace import Pace
 from repro.tasks.task import Task
 from repro.worker import Worker
-from repro.worlds.events import Simulation
+from repro.worlds.simulated import SimulatedComm
 
 FORWARD = 1 / 3
 """Share of a gradient's time that the forward pass takes; the backward pass computes two products for its one."""
@@ -27,23 +27,23 @@ class VirtualPace(Pace):
     """
 
     def __init__(
-        self, simulation: Simulation, seconds: Callable[[int], float], gradients: "Gradients", scale: float = 1.0
+        self, comm: SimulatedComm, seconds: Callable[[int], float], gradients: "Gradients", scale: float = 1.0
     ) -> None:
-        self._simulation, self._seconds, self._gradients, self.scale = simulation, seconds, gradients, scale
+        self._comm, self._seconds, self._gradients, self.scale = comm, seconds, gradients, scale
 
     def gradient(self, worker: Worker, on_bucket: OnBucket | None) -> float:
-        seconds, start = self._seconds(worker.steps), self._simulation.now
+        seconds, start = self._seconds(worker.steps), self._comm.clock()
         self._gradients.ask(worker)
         if on_bucket is None:
-            self._simulation.sleep_until(start + seconds)
+            self._comm.sleep_until(start + seconds)
             self._gradients.get(worker)
             return seconds
-        self._simulation.sleep_until(start + FORWARD * seconds)
+        self._comm.sleep_until(start + FORWARD * seconds)
         self._gradients.get(worker)
         handed, total = 0, worker.gradient_vector.numel()
         for piece in worker.pieces():
             handed += piece.numel()
-            self._simulation.sleep_until(start + seconds * (FORWARD + (1 - FORWARD) * handed / total))
+            self._comm.sleep_until(start + seconds * (FORWARD + (1 - FORWARD) * handed / total))
             on_bucket(piece)
         return seconds
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+Ranks = tuple[int, ...] | Callable[[], tuple[int, ...]]
+"""Whom an operation waits for; a function where they change while it waits."""
+
 
 class Waiting(NamedTuple):
-    """An operation that has not ended: what it waits for, in words with `{}` for the ranks it waits for.
-
-    The ranks are a function where they change while it waits.
-    """
+    """An operation that has not ended: what it waits for, in words with `{}` for the ranks it waits for."""
 
     text: str
-    ranks: tuple[int, ...] | Callable[[], tuple[int, ...]] = ()
+    ranks: Ranks = ()
 
     def who(self) -> tuple[int, ...]:
         """Return the ranks it waits for now."""

@@ -53,6 +53,6 @@ class SimulatedRanks(Ranks):
 
         def on_rank(comm: SimulatedComm) -> T:
             seconds = delays.of_worker(GRADIENT_S, 0, comm.rank)
-            return program(comm, VirtualPace(world.simulation, seconds, gradients))
+            return program(comm, VirtualPace(comm, seconds, gradients))
 
         return world.run(on_rank)

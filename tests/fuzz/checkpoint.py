@@ -48,8 +48,8 @@ class Alone:
     def gather(self, value: Any) -> list[Any]:
         return [value]
 
-    def allreduce(self, value: Any, op: object = None) -> Any:
-        return value
+    def allgather(self, value: Any) -> list[Any]:
+        return [value]
 
     def Barrier(self) -> None:
         pass
@@ -73,7 +73,7 @@ def whole() -> dict[bytes, bytes]:
         "began": "2026-01-02T03:04:05+00:00", "seconds": 2.5, "restarts": 0,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
-        checkpoints = Checkpoints(Path(name), RUN, Alone())  # type: ignore[arg-type]
+        checkpoints = Checkpoints(Path(name), RUN, Alone())
         checkpoints.save(state, [Point(1, 1, 4, 0.5, 0.1, 1.5, x, x, torch.zeros(0))])
         return {kind: (Path(name) / file).read_bytes() for kind, file in FILES.items()}
 
@@ -176,7 +176,7 @@ def read(content: bytes, folder: Path) -> None:
     (folder / "saved" / "000001").mkdir(parents=True)
     for name, file in files.items():
         (folder / "saved" / FILES[name]).write_bytes(file)
-    found = Checkpoints(folder / "saved", RUN, Alone()).last()  # type: ignore[arg-type]
+    found = Checkpoints(folder / "saved", RUN, Alone()).last()
     if found is None:  # the documented result of damage
         assert content[1:] != whole()[kind]
         return

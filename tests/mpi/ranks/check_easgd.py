@@ -144,7 +144,7 @@ def simulated_end(run: Run, task: Quadratic, method: type[Central], settings: ob
 
     def program(of: SimulatedComm) -> Tensor:
         seconds = Exponential(2.0).of_worker(float(speeds[of.rank]), number, of.rank)
-        algorithm = method(Worker(run, task, of.rank, VirtualPace(world.simulation, seconds, gradients)), of, settings)
+        algorithm = method(Worker(run, task, of.rank, VirtualPace(of, seconds, gradients)), of, settings)
         train(algorithm, lambda point, rank: None)
         of.barrier()
         return algorithm.model().clone()

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from baselines import EASGD, Downpour
 from baselines.algorithm import Algorithm
-from repro.launch.saver import Saver, Stopped
-from repro.runs.checkpoint import Checkpoints
+from repro.launch.saver import Saver
+from repro.runs.checkpoint import Checkpoints, Stopped
 from repro.runs.spec import options
 from repro.runs.stopwatch import Stopwatch
 from repro.runs.train import Point, train

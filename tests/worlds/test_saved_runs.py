@@ -1,0 +1,236 @@
+"""Simulated runs that are saved, torn down and made anew from there are the runs they would have been, bit for bit."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baselines import DPSGD, EASGD, SGP, NonblockingMatcha, SwarmNonblocking
+from baselines.algorithm import Algorithm
+from repro.errors import UserError
+from repro.runs.checkpoint import HEAD, Checkpoints, OneProcess, Stopped
+from repro.runs.simulate import Simulated, simulate
+from repro.runs.simulated_saver import SimulatedSaver
+from repro.runs.spec import Run, options
+from repro.runs.stopwatch import Stopwatch
+from repro.tasks.task import Batch, Task
+from repro.worlds.events import Signal
+from repro.worlds.plain import Moment, Names, Reader, Writer
+from repro.worlds.simulated import SimulatedWorld
+from repro.worlds.taped import Tape
+from tests.conformance.case import MOMENTUM, Case
+from tests.conformance.cases import CASES
+from tests.conformance.scene import scene
+from tests.conformance.tasks import NORMALISED, QUADRATIC, Normalised
+from tests.worlds.machines import machine
+
+SIZE, STEPS = 4, 14
+WITH_SERVERS = Case(EASGD, {"servers": 2, "period": 2}, sizes=(SIZE,), timing="asynchronous")
+# what is under way differs between a method's forms; of one form, what it keeps is in tests/conformance for all options
+FORMS = {
+    (
+        case.method,
+        case.timing,
+        *map(case.config.get, ("overlap", "schedule", "servers", "warmup", "capped", "code")),
+    ): case
+    for case in (*CASES, WITH_SERVERS)
+    if SIZE in case.sizes or case.sizes == (1,)
+}
+MACHINES = machine(), machine(2e-4, 1e6, workers_per_node=2)
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests save a thousand times, and none of them pulls the plug."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+class Moments(SimulatedSaver):
+    """Stops after so many steps of all workers, as soon as it can and so much virtual time later."""
+
+    def __init__(self, checkpoints: Checkpoints, steps: float, later_s: float) -> None:
+        super().__init__(checkpoints, Stopwatch())
+        self._steps, self._later_s, self._is_due = steps, later_s, False
+        self.wanted = True
+
+    def after_step(self, algorithm: Any) -> None:
+        self._steps -= 1
+        if self._steps <= 0:
+            self.stop()
+            super().after_step(algorithm)
+
+    def _save(self) -> None:
+        if not self._stops or not self._later_s:
+            super()._save()
+        elif not self._is_due:
+            self._is_due = True
+            simulation = self._world.simulation
+            simulation.at(simulation.now + self._later_s, lambda _: super(Moments, self)._save(), None)
+
+
+def made_in_sittings(
+    run: Run, task: Task, folder: Path, moments: Sequence[tuple[float, float]], **arguments: Any
+) -> tuple[Simulated, int]:
+    """The run, stopped at each of these moments of a sitting and begun again; and in how many sittings."""
+    moments = [*moments, (math.inf, 0.0)]
+    for number, moment in enumerate(moments, 1):
+        saver = Moments(Checkpoints(folder, run, OneProcess()), *moment)
+        assert saver.restarts == number - 1
+        try:
+            return simulate(run, task, saver=saver, **arguments), number
+        except Stopped:
+            continue
+    raise AssertionError
+
+
+def everything(done: Simulated) -> tuple[object, ...]:
+    measures = [algorithm.measures() for algorithm in done.algorithms]
+    return done.rows, done.workers, done.params_sha256, measures, done.diverged
+
+
+def spec(case: Case, task: Task, **fields: Any) -> Run:
+    servers = int(case.config.get("servers", 0))
+    workers = 1 if case.sizes == (1,) else SIZE - servers
+    of = scene(case, workers, steps=STEPS, sgd=MOMENTUM, task=task)
+    fields = {"task": "quadratic", "evaluations": 3, "delays": "lognormal:0.7", **fields}
+    return of.run.replace(config=options(**of.config), **fields)
+
+
+@pytest.fixture(params=[QUADRATIC, NORMALISED], ids=["batched", "normalised"])
+def task(request: pytest.FixtureRequest) -> Task:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("case", FORMS.values(), ids=lambda case: case.name)
+def test_a_run_made_in_sittings_is_the_run_made_in_one(case: Case, task: Task, tmp_path: Path) -> None:
+    run, random = spec(case, task), np.random.default_rng([*case.name.encode(), task.batched])
+    arguments = {"platform": MACHINES[random.integers(2)], "method": case.method}
+    moments = [(int(random.integers(1, 12)), float(random.exponential(5e-4))) for _ in range(4)]
+    undisturbed = simulate(run, task, **arguments)
+    again, sittings = made_in_sittings(run, task, tmp_path, moments, **arguments)
+    assert sittings > 1
+    assert everything(again) == everything(undisturbed)
+
+
+class OnACopy(Algorithm):
+    """Averages copies that nothing but the operation under way refers to."""
+
+    Config = dict
+
+    def step(self) -> None:
+        worker, x = self.worker, self.worker.params.clone()
+        peers = [rank for rank in range(self.comm.size) if rank != self.comm.rank]
+        exchange = self.comm.exchange(x, peers)
+        worker.params.add_(worker.direction(), alpha=-worker.lr)
+        exchange.mix([1 / self.comm.size] * self.comm.size)
+        worker.params.lerp_(x, 0.5)
+
+
+def test_a_step_goes_on_with_tensors_of_its_own(task: Task, tmp_path: Path) -> None:
+    run = spec(Case(OnACopy), task)
+    undisturbed = simulate(run, task, MACHINES[1], method=OnACopy)
+    moments = [(5, 3e-4), (6, 1e-4), (7, 0.0)]
+    again, sittings = made_in_sittings(run, task, tmp_path, moments, platform=MACHINES[1], method=OnACopy)
+    assert sittings == 4
+    assert everything(again) == everything(undisturbed)
+
+
+class Always(SimulatedSaver):
+    """Saves as often as it can."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        super().__init__(checkpoints, Stopwatch())
+        self.wanted = True
+
+    def _save(self) -> None:
+        super()._save()
+        self.wanted = True
+
+
+@pytest.mark.parametrize("method", [SGP, SwarmNonblocking, NonblockingMatcha])
+def test_saving_makes_no_difference_and_the_last_state_is_enough(
+    method: type[Algorithm], task: Task, tmp_path: Path
+) -> None:
+    run = spec(next(case for case in FORMS.values() if case.method is method), task)
+    undisturbed = simulate(run, task, MACHINES[0], method=method)
+    saved = simulate(run, task, MACHINES[0], method=method, saver=Always(Checkpoints(tmp_path, run, OneProcess())))
+    assert len(list(tmp_path.glob(f"*/{HEAD}"))) == 2  # two are kept
+    killed = SimulatedSaver(Checkpoints(tmp_path, run, OneProcess()), Stopwatch())
+    assert killed.restarts == 1
+    again = simulate(run, task, MACHINES[0], method=method, saver=killed)
+    assert everything(saved) == everything(again) == everything(undisturbed)
+
+
+def test_a_run_that_has_diverged_is_not_stopped_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Normalised()
+    loss, drawn = task.loss, []
+
+    def breaks(model: nn.Module, batch: Batch) -> Tensor:
+        drawn.append(batch)
+        return loss(model, batch) * (math.nan if len(drawn) > 20 else 1.0)
+
+    monkeypatch.setattr(task, "loss", breaks)
+    run = spec(next(case for case in FORMS.values() if case.method is DPSGD), task)
+    saver = Moments(Checkpoints(tmp_path, run, OneProcess()), 15, 0.0)
+    assert simulate(run, task, MACHINES[0], method=DPSGD, saver=saver).diverged
+    assert saver._stops
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_does_something_else_is_told() -> None:
+    tape = Tape([("exchange", None)])
+    with pytest.raises(RuntimeError, match="calls barrier, where it called exchange"):
+        tape.do(SimulatedWorld(1, MACHINES[0]).comms[0].barrier)
+
+
+def test_what_is_written_keeps_what_is_shared_and_how_it_was() -> None:
+    mine, other, signal = torch.arange(6.0), torch.arange(4.0), Signal()
+    names = Names({"place": "place"}, {"mine": mine}, [Signal], [])
+    moment = Moment(other[1:])
+    other[1] = 9.0
+    signal.value = deque([signal, other[:2], mine[2:4], np.arange(3), "place"])
+    writer = Writer(names)
+    plain = writer.plain([signal, moment])
+    theirs = torch.zeros(6)
+    there = Names({"place": "place"}, {"mine": theirs}, [Signal], [])
+    again, of_moment = Reader(there, writer.objects, writer.memories).value(plain)
+    itself, part, view, array, _ = again.value
+    assert itself is again
+    assert of_moment.tolist() == [1.0, 2.0, 3.0]
+    part[1] = 5.0
+    assert of_moment[0] == 5.0
+    view.fill_(1.0)
+    assert theirs.tolist() == [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+    assert array.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("value", [object(), len, lambda: None, Signal, np.float32(1), torch.Generator()])
+def test_what_cannot_be_written_is_told(value: object) -> None:
+    with pytest.raises(TypeError, match="cannot be saved"):
+        Writer(Names({}, {}, [Signal], [])).plain([value])
+
+
+@pytest.mark.parametrize("other", [{}, "text", None], ids=repr)
+@pytest.mark.parametrize("part", ["lasting", "positions", "objects", "windows", "seconds"])
+def test_a_state_that_does_not_fit_the_run_is_refused(
+    part: str, other: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from elsewhere, with all its digests right."""
+    run = spec(next(case for case in CASES if case.method is SwarmNonblocking), QUADRATIC)
+    arguments: dict[str, Any] = {"platform": MACHINES[0], "method": SwarmNonblocking}
+    with pytest.raises(Stopped):
+        simulate(run, QUADRATIC, saver=Moments(Checkpoints(tmp_path, run, OneProcess()), 5, 0.0), **arguments)
+    checkpoints = Checkpoints(tmp_path, run, OneProcess())
+    last = checkpoints.last()
+    assert last is not None
+    monkeypatch.setattr(checkpoints, "last", lambda: (last[0] | {part: other}, []))
+    with pytest.raises(UserError, match="the saved state does not fit the run"):
+        simulate(run, QUADRATIC, saver=Moments(checkpoints, math.inf, 0.0), **arguments)
