@@ -196,7 +196,7 @@ def test_a_short_measurement_on_two_ranks(tmp_path: Path, capfd: pytest.CaptureF
 
     assert platform.name == "here"
     assert platform.workers_per_node == 1
-    assert 1e-7 < platform.between.latency_s < 0.1
+    assert 0 <= platform.between.latency_s < 0.1  # 0 where a busy machine's noise is larger
     assert 1e6 < platform.between.bytes_per_s < 1e12
     measured = {row.workload for row in platform.measured}
     assert measured == {"cifar10/resnet20", "cifar10/small", "digits", "logistic/a9a"}

@@ -257,8 +257,10 @@ def test_a_command_makes_the_run_of_another_that_is_killed(world: str, tmp_path:
         with claim(a_run(1, world).replace(epochs=60.0), Store(tmp_path / "runs"), tmp_path / ".scratch") as claimed:
             assert claimed is None
         children[0].resume()
-        assert makes(other) == [1]
+        # ranks may come to their end before they notice
+        assert makes(other) in ([[1]] if world == "simulated" else [[0], [1]])
         assert still_running(children) == []
+    assert Store(tmp_path / "runs").has(a_run(1, world).replace(epochs=60.0))
     assert list((tmp_path / ".scratch").iterdir()) == []
 
 
