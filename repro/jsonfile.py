@@ -15,8 +15,11 @@ def read_json(path: Path) -> Any:
         UserError: it cannot be read, is not JSON, or has a text with control characters.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not all(text.isprintable() for text in _texts(content)):
+        written = path.read_text(encoding="utf-8")
+        content = json.loads(written)
+        # JSON allows control characters as escapes alone, but for this one
+        plain = written.isascii() and "\\" not in written and "\x7f" not in written
+        if not plain and not all(text.isprintable() for text in _texts(content)):
             raise ValueError("it has a text with control characters")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None

@@ -34,15 +34,15 @@ def claim(run: Named, store: Folders, scratch: Path) -> Iterator[Claim | None]:
     scratch.mkdir(parents=True, exist_ok=True)
     path = scratch / f"{run.folder}.json"
     with path.open("a") as file:
+        free = True
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield None
-            return
+            free = False
         except OSError:
             pass  # a file system without locks, as some clusters have: then this command is taken to be alone
-        yield None if store.has(run) else Claim(path, file.fileno())
-        if store.has(run):
+        yield Claim(path, file.fileno()) if free and not store.has(run) else None
+        if store.has(run):  # also what a command that was killed has left
             path.unlink(missing_ok=True)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 FORMATS = ("png", "svg", "pdf")
+DPI = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class Drawing:
 
     def write(self, folder: Path, formats: Sequence[str]) -> None:
         """Draw it and write it in these formats into `folder`."""
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure as Canvas
 
         canvas = Canvas(figsize=self.size, layout="constrained")
@@ -64,10 +66,11 @@ class Drawing:
             "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
         }
         for extension in formats:
-            content = io.BytesIO()
-            canvas.savefig(content, format=extension, dpi=200, metadata=metadata[extension])
-            path = folder / f"{self.name}.{extension}"
+            content, path = io.BytesIO(), folder / f"{self.name}.{extension}"
             if extension == "svg":
+                canvas.set_dpi(DPI)  # of images in it
+                FigureCanvasSVG(canvas).print_svg(content, metadata=metadata[extension])  # `savefig` draws twice
                 path.write_text(compact(content.getvalue().decode()), encoding="utf-8")
             else:
+                canvas.savefig(content, format=extension, dpi=DPI, metadata=metadata[extension])
                 path.write_bytes(content.getvalue())

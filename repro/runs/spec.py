@@ -164,10 +164,17 @@ class Run:
         return dataclasses.replace(self, **changes)
 
 
-@cache
 def key_of_all_seeds(run: Run) -> str:
     """Return what a run shares with those that differ from it in the seed alone."""
-    return run.replace(seed=0).key
+    return _key_but_for_seed(tuple(getattr(run, name) for name in _BUT_SEED))
+
+
+_BUT_SEED = [field.name for field in dataclasses.fields(Run) if field.name != "seed"]
+
+
+@cache  # a report has thousands of runs, and few that differ in more than the seed
+def _key_but_for_seed(values: tuple[Any, ...]) -> str:
+    return Run(seed=0, **dict(zip(_BUT_SEED, values, strict=True))).key
 
 
 def check_types(of: type, values: Mapping[str, Any]) -> None:
