@@ -10,13 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from repro.errors import UserError
-from repro.launch.claim import claim
+from repro.launch.claim import alone, claim
 from repro.launch.crew import make_all, total_seconds
 from repro.launch.plan import PlannedRun
 from repro.papers import PAPERS
+from repro.runs.provenance import ROOT
 from repro.runs.spec import Run
 from repro.runs.store import Store
 from repro.worlds.platform import key_of
@@ -294,3 +296,30 @@ def test_a_run_that_is_killed_is_told_of_and_the_others_go_on(tmp_path: Path) ->
     assert again.returncode == 0
     assert "2 done, 1 to make" in again.stdout
     assert sorted(digests(tmp_path)) == [1, 2, 3]
+
+
+REPORTING = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from repro.launch.claim import alone
+
+with alone(Path(sys.argv[1])):
+    child = multiprocessing.get_context("fork").Process(target=signal.pause)
+    child.start()
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.timeout(60)
+def test_what_a_killed_report_leaves_running_does_not_keep_others_waiting(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", REPORTING, tmp_path], cwd=ROOT, stdout=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        drawing = psutil.Process(int(command.stdout.readline()))
+        command.wait()
+        try:
+            assert drawing.is_running()
+            with alone(tmp_path):
+                pass
+        finally:
+            drawing.kill()

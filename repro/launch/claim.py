@@ -46,14 +46,28 @@ def claim(run: Named, store: Folders, scratch: Path) -> Iterator[Claim | None]:
             path.unlink(missing_ok=True)
 
 
+_held: list[int] = []
+"""Descriptors of locks that children do not get: those of a command that is killed may live on."""
+
+
+def _let_go() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 @contextmanager
 def alone(results: Path) -> Iterator[None]:
     """Wait until no other command writes its report into the folder, and keep others waiting."""
     results.mkdir(parents=True, exist_ok=True)
     folder = os.open(results, os.O_RDONLY)
+    _held.append(folder)
     try:
         with suppress(OSError):  # without locks, as above
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
+        _held.remove(folder)
         os.close(folder)

@@ -77,7 +77,7 @@ def call_every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
     ended = threading.Event()
 
     def wait_and_call() -> None:
-        while not ended.wait(seconds):
+        while not ended.wait(min(seconds, threading.TIMEOUT_MAX)):
             call()
 
     threading.Thread(target=wait_and_call, daemon=True).start()

@@ -112,7 +112,8 @@ def _wrong_rows(record: Record, size: int, epochs: Columns, workers: Columns) ->
     equal = record.outcome.get("equal_steps", True) and not early
     batch = run.workers * run.batch_size
     if lost := record.outcome.get("lost"):
-        return f"rank {' and '.join(lost)} died, and {run.workers - len(lost)} of {run.workers} workers went on without"
+        left = run.workers - len(lost)
+        return f"rank {' and '.join(lost)} died, and {left} of {run.workers} workers went on: remove it to run it again"
     if size == 0:
         return "no samples were drawn"
     if not set(THE_MODEL) & set(epochs["evaluated_model"]):

@@ -10,10 +10,11 @@ from repro.jsonfile import read_json
 Types = tuple[tuple[type, ...], str]
 _NUMBER: Types = ((int, float), "a number")
 _TEXT: Types = ((str,), "a text")
+_TABLE: Types = ((dict,), "a table")
 
 _PARTS: dict[str, dict[str, Types]] = {
     "provenance": {"git_commit": _TEXT, "engine": _TEXT, "cpu": _TEXT},
-    "outcome": {"wall_s": _NUMBER, "started_utc": _TEXT, "num_params": _NUMBER, "measures": ((dict,), "a table")},
+    "outcome": {"wall_s": _NUMBER, "started_utc": _TEXT, "num_params": _NUMBER, "measures": _TABLE, "lost": _TABLE},
     "tables_sha256": {},
 }
 """The tables of every head, and the types of the fields in them that something is computed with, where they are there;

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from baselines.algorithm import Algorithm
-from repro.errors import UserError
-from repro.runs.checkpoint import Checkpoints, Stopped
+from repro.runs.checkpoint import Checkpoints, OtherState, Stopped
 from repro.runs.divergence import Divergence
 from repro.runs.position import Position, go_back, tensors
 from repro.runs.stopwatch import Stopwatch
@@ -28,7 +27,10 @@ def _of_this_run() -> Iterator[None]:
     try:
         yield
     except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"the saved state does not fit the run: {error}") from None
+        raise OtherState(
+            f"the saved state does not fit the run: {error}; "
+            "remove it, beside the run's spec in the results' .scratch, to make the run from its start"
+        ) from error
 
 
 class SimulatedSaver:
@@ -98,7 +100,7 @@ class SimulatedSaver:
         self._positions = {}
         for comm in self._world.comms:
             take_off(comm)
-        if self._divergence.found or all(program.greenlet.dead for program in programs):
+        if not positions or self._divergence.found or all(program.greenlet.dead for program in programs):
             return
         for program in programs:
             if program.greenlet.dead:
@@ -134,7 +136,7 @@ class SimulatedSaver:
         """Let all workers go on from the saved state, while they wait for that.
 
         Raises:
-            UserError: it does not fit the run.
+            OtherState: it does not fit the run.
         """
         assert self._state is not None
         state, self._state = self._state, None
