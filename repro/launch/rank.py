@@ -173,8 +173,11 @@ def main(spec: Path, records: Path) -> None:
     except Stopped as stopped:
         if MPI.COMM_WORLD.rank == 0:
             print(STOPPED + str(stopped), flush=True)
-    except (OtherState, RankLost) as error:  # of this run alone: others go on
+    except OtherState as error:  # of this run alone: others go on
         _abort(str(error), 1)
+    except RankLost as error:  # an abort may hang where a rank has died; others find this one dead, and end likewise
+        print(f"rank {MPI.COMM_WORLD.rank}: {error}", file=sys.stderr)
+        die()
     except UserError as error:
         _abort(str(error), EXIT_USER_ERROR)
     except OSError as error:
