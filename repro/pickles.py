@@ -61,11 +61,11 @@ def _run(content: bytes, makers: Mapping[str, Maker], refer: Callable[[Any], Any
                 marks.append(len(stack))
             case "NONE" | "NEWTRUE" | "NEWFALSE":
                 stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[opcode.name])
-            case "INT" | "LONG" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "FLOAT" | "BINFLOAT":
-                stack.append(argument)
-            case "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8":
-                stack.append(argument)
-            case "UNICODE" | "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8":
+            case (
+                "INT" | "LONG" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "FLOAT" | "BINFLOAT"
+                | "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8"
+                | "UNICODE" | "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8"
+            ):  # fmt: skip
                 stack.append(argument)
             case "STRING" | "BINSTRING" | "SHORT_BINSTRING":
                 stack.append(argument.encode("latin-1"))

@@ -3,7 +3,6 @@
 import math
 from functools import cache
 from pathlib import Path
-from random import Random
 
 from repro.worlds import platform
 from tests.fuzz import toml
@@ -15,10 +14,6 @@ def valid() -> list[bytes]:
     return [path.read_bytes() for path in sorted(platform.FOLDER.glob("*.toml"))]
 
 
-def make(seed: bytes, random: Random) -> bytes:
-    return toml.make(seed, random)
-
-
 def read(content: bytes, folder: Path) -> None:
     path = folder / "here.toml"
     path.write_bytes(content)
@@ -28,4 +23,4 @@ def read(content: bytes, folder: Path) -> None:
     loaded.title.encode()
 
 
-FORMAT = Format(valid, make, read)
+FORMAT = Format(valid, toml.make, read)

@@ -3,7 +3,6 @@
 import json
 from functools import cache
 from pathlib import Path
-from random import Random
 
 from repro.launch.plan import PlannedRun
 from repro.launch.slurm import site
@@ -28,10 +27,6 @@ def valid() -> list[bytes]:
     return [toml.text_of(every).encode(), *(path.read_bytes() for path in sorted(site.FOLDER.glob("*.toml")))]
 
 
-def make(seed: bytes, random: Random) -> bytes:
-    return toml.make(seed, random)
-
-
 def read(content: bytes, folder: Path) -> None:
     path = folder / "here.toml"
     path.write_bytes(content)
@@ -46,4 +41,4 @@ def read(content: bytes, folder: Path) -> None:
     json.dumps(vars(loaded)).encode()
 
 
-FORMAT = Format(valid, make, read)
+FORMAT = Format(valid, toml.make, read)
