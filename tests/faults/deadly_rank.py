@@ -3,25 +3,18 @@ JSON, rank -> step before which it dies."""
 
 import json
 import sys
-import time
 from pathlib import Path
 
 from repro.launch import rank
-from repro.worker import Worker
-from tests.faults.faulty_rank import FAULTS
+from tests.faults.faulty_rank import disturb
+
+GRADIENT_S = 1e-3
+"""So that a death is known before the others' end."""
 
 
 def main(deaths: dict[str, int], fault: str, spec: Path, records: Path) -> None:
     """Run the rank."""
-    gradient = Worker.gradient
-
-    def disturbed(worker: Worker, *arguments: object) -> object:
-        if deaths.get(str(worker.rank)) == worker.steps:
-            FAULTS[fault](worker)
-        time.sleep(1e-3)  # so that a death is known before the others' end
-        return gradient(worker, *arguments)  # type: ignore[arg-type]
-
-    Worker.gradient = disturbed  # type: ignore[method-assign, assignment]
+    disturb(fault, {int(dead): step for dead, step in deaths.items()}, GRADIENT_S)
     rank.main(spec, records)
 
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -113,16 +113,21 @@ FAULTS: dict[str, Callable[[Worker], None]] = {
 
 def main(fault: str, faulty: int, step: int, spec: Path, records: Path) -> None:
     """Run the rank."""
+    disturb(fault, {faulty: step}, GRADIENT_S)
+    rank.main(spec, records)
+
+
+def disturb(fault: str, steps: Mapping[int, int], gradient_s: float) -> None:
+    """Let the fault come before the gradients of these steps, by rank, and every gradient take that much longer."""
     gradient = Worker.gradient
 
     def disturbed(worker: Worker, on_bucket: OnBucket | None = None) -> Tensor:
-        if worker.rank == faulty and worker.steps == step:
+        if steps.get(worker.rank) == worker.steps:
             FAULTS[fault](worker)
-        time.sleep(GRADIENT_S)
+        time.sleep(gradient_s)
         return gradient(worker, on_bucket)
 
     Worker.gradient = disturbed  # type: ignore[method-assign]
-    rank.main(spec, records)
 
 
 if __name__ == "__main__":
