@@ -56,6 +56,14 @@ class Algorithm(ABC):
         have counted to the same number, the run can be saved."""
         return self.worker.steps
 
+    def check_survivors(self) -> None:
+        """Check that the workers not in `Comm.lost` are still one system; a method that survives says how.
+
+        Raises:
+            RankLost: they are not.
+        """
+        raise NotImplementedError
+
     def measures(self) -> dict[str, float]:
         """Return what this worker has measured of the method itself, such as staleness, for the record."""
         return {}

@@ -134,11 +134,14 @@ class SGP(Algorithm):
             try:
                 one.wait()
             except RankLost:
-                check_still_connected(self.graphs, self.comm.lost)
+                self.check_survivors()
                 if number < len(incoming):
                     incoming[number].zero_()
         for message in incoming:
             self.xw.add_(message)
+
+    def check_survivors(self) -> None:
+        check_still_connected(self.graphs, self.comm.lost)
 
     @property
     def messages(self) -> list[list[Tensor]]:

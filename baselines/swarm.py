@@ -92,7 +92,10 @@ class Swarm(Algorithm):
         try:
             self.comm.exchange(self.worker.params, [j]).mix([0.5, 0.5])
         except RankLost:  # it has met no one
-            check_still_connected(graph_sequence(self.config.topology, self.comm.size), self.comm.lost)
+            self.check_survivors()
+
+    def check_survivors(self) -> None:
+        check_still_connected(graph_sequence(self.config.topology, self.comm.size), self.comm.lost)
 
     def next_round(self) -> None:
         """Draw everybody's number of local steps; all workers draw the same."""

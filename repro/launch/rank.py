@@ -88,6 +88,7 @@ def execute(run: Run, store: Store, communicator: MPI.Intracomm, saved: Path) ->
         clock_s = train(algorithm, lambda point, _: points.append(point), report)
         if survive:
             peers = comm.survivors()
+            algorithm.check_survivors()  # until now each knew of those alone that it had waited for
     else:
         saver = Saver(algorithm, comm, communicator, Checkpoints(saved, run, communicator), watch, save_every_s())
 

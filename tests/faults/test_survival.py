@@ -155,6 +155,13 @@ def test_a_graph_in_parts_ends_the_run_with_a_reason(tmp_path: Path) -> None:
         make(run, tmp_path, Deadly({0: 10, 2: 10}))
 
 
+def test_parts_that_did_not_know_of_each_other_leave_no_record(tmp_path: Path) -> None:
+    """On a ring of six each is the neighbour of one that dies, and of that one alone."""
+    run = replace(run_of("swarm", topology="ring"), workers=6)
+    with pytest.raises(RunFailed, match="rank 0 and 3 died, and the graph"):
+        make(run, tmp_path, Deadly({0: 10, 3: 10}))
+
+
 def test_without_the_option_a_death_ends_the_run(tmp_path: Path) -> None:
     run = run_of("swarm")
     with pytest.raises(RunFailed, match="left no record"):
