@@ -14,7 +14,6 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 
 from baselines.parts.edge_colouring import Matching, edge_colouring
 from baselines.parts.topology import PUBLISHED, published_matchings, topology
@@ -175,6 +174,8 @@ def _mixing_weight(L: np.ndarray, p: np.ndarray) -> tuple[float, float]:
 
     def rho(alpha: float) -> float:  # the matrix is E[(W - J)^T (W - J)], so its norm is its largest eigenvalue
         return float(np.linalg.eigvalsh(start - 2 * alpha * Lbar + alpha**2 * square)[-1])
+
+    from scipy.optimize import minimize_scalar  # would cost each rank of any method half a second at its start
 
     # from 2 / lambda_2 on the direction of lambda_2 alone makes rho at least the 1 that it is at alpha = 0
     bounds = (0.0, 2 / float(np.linalg.eigvalsh(Lbar)[1]))
