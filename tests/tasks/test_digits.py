@@ -1,6 +1,7 @@
 """The digits task."""
 
 import torch
+from sklearn.datasets import load_digits
 
 from repro.flat import flatten
 from repro.tasks.data.partition import make_partition
@@ -15,6 +16,16 @@ def test_the_split_is_fixed_and_has_all_classes_on_both_sides() -> None:
     assert len(task.labels.unique()) == len(task.test_labels.unique()) == 10
     inputs, _ = task.batch(torch.arange(1437), epoch=0)
     assert (float(inputs.min()), float(inputs.max())) == (0.0, 1.0)
+
+
+def test_the_images_are_those_that_scikit_learn_loads() -> None:
+    def sorted_rows(images: torch.Tensor, targets: torch.Tensor) -> list[list[float]]:
+        return sorted(torch.cat([images.reshape(-1, 64), targets.reshape(-1, 1)], dim=1).tolist())
+
+    task = Digits()
+    images, targets = map(torch.from_numpy, load_digits(return_X_y=True))
+    ours = torch.cat([task.inputs, task.test_inputs]), torch.cat([task.labels, task.test_labels]).float()
+    assert sorted_rows(*ours) == sorted_rows(images.float() / 16, targets.float())
 
 
 def test_a_few_epochs_of_sgd_classify_above_95_percent() -> None:
