@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import UserError
+from repro.plainfile import plain
 from repro.runs.columns import EPOCH_COLUMNS, THE_MODEL, WORKER_COLUMNS
 from repro.runs.record import Record
 
@@ -99,7 +100,7 @@ def _stack(records: Sequence[Record], name: str, columns: tuple[str, ...], damag
     bodies: dict[str, str] = {}
     for record in records:
         try:
-            header, _, body = (record.folder / name).read_text(encoding="utf-8").partition("\n")
+            header, _, body = plain(record.folder / name).read_text(encoding="utf-8").partition("\n")
         except (OSError, ValueError):
             damaged[record.run.key] = f"{name} cannot be read"
             continue
