@@ -244,7 +244,12 @@ def _counters(state: dict[str, Any]) -> None:
     state["lasting"]["comm 0"]["counters"] = "x"
 
 
-@pytest.mark.parametrize("change", [_events, _counters])
+def _rounds(state: dict[str, Any]) -> None:
+    _, attributes = state["positions"][0]["attributes"]
+    attributes.append(("rounds", -(10**12)))
+
+
+@pytest.mark.parametrize("change", [_events, _counters, _rounds])
 def test_what_breaks_a_run_on_its_way_from_a_state_is_laid_to_that(
     change: Callable[[dict[str, Any]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
