@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = 3
 """Panels beside each other, where nothing else says how many."""
 
-MOST = 100
+MOST = 30
 """Panels of a figure, and lines in it: a table with more is not what its study makes, and would take for ever."""
 
 SPARSEST = 10
