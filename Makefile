@@ -42,7 +42,7 @@ help: ## print this list
 	@echo '  variables of reproduce-*: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
 	@echo '  variable of reproduce-*, doctor: CONTAINER=image'
 	@echo '  on a cluster: LAUNCHER=slurm  SITE=name or file.toml  (docs/hpc.md)'
-	@echo '  variable of fuzz: SECONDS=600  for each of nine formats'
+	@echo '  variable of fuzz: SECONDS=600  for each of eleven formats'
 	@echo '  variables of container: VARIANT=cpu|gpu|mpich|docker  BUILD_FILES=folder  (docs/containers.md)'
 	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 
@@ -69,7 +69,7 @@ load: $(READY) ## 64 ranks, 20,000 records, two commands at once; memory of all 
 	@REPRO_TEST_LOAD=1 $(PYTHON) -m pytest -rs -s tests/load/test_load.py
 	@$(PYTHON) -m tests.load.memory
 
-fuzz: $(READY) ## fuzz the readers of what was made elsewhere (1.5 hours); what breaks is kept for the tests
+fuzz: $(READY) ## fuzz the readers of what was made elsewhere (2 hours); what breaks is kept for the tests
 	@$(PYTHON) -m tests.fuzz.fuzz $(call option,--seconds,SECONDS)
 
 container: ## build the image of this commit with Apptainer or Docker into build/containers (10 minutes on 2 busy cores)

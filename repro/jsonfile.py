@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError
+from repro.plainfile import plain
 
 
 def read_json(path: Path) -> Any:
@@ -15,11 +16,11 @@ def read_json(path: Path) -> Any:
         UserError: it cannot be read, is not JSON, or has a text with control characters.
     """
     try:
-        written = path.read_text(encoding="utf-8")
+        written = plain(path).read_text(encoding="utf-8")
         content = json.loads(written)
         # JSON allows control characters as escapes alone, but for this one
-        plain = written.isascii() and "\\" not in written and "\x7f" not in written
-        if not plain and not all(text.isprintable() for text in _texts(content)):
+        simple = written.isascii() and "\\" not in written and "\x7f" not in written
+        if not simple and not all(text.isprintable() for text in _texts(content)):
             raise ValueError("it has a text with control characters")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None

@@ -171,6 +171,8 @@ def test_a_file_that_torch_did_not_save_so_is_refused(content: bytes, words: str
         ("batches", {"epoch": 0, "position": 10**6}),
         ("batches", {"epoch": -1, "position": 0}),
         ("rng", {"bit_generator": "PCG64", "state": 1}),
+        ("steps", -(10**12)),
+        ("drawn_by_all", -(10**12)),
     ],
 )
 def test_a_state_of_another_run_is_refused_in_one_line(part: str, value: Any) -> None:

@@ -4,18 +4,14 @@ figures, with the minutes that the runs behind them took."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from repro.papers.paper import Claim, Paper
 from repro.report.library import Library
 from repro.report.recordlist import ENVIRONMENT, commit_of
-from repro.report.tabular import markdown_cell
+from repro.report.templates import template
 from repro.report.verdicts import Judgement, Verdicts, interval_text
 from repro.runs.record import Record
 from repro.runs.study import StudyTable
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 MACHINE = tuple(key for key in ENVIRONMENT if key != "platform")
 """What tells machines apart that results were made on; the platform is the one that was simulated."""
@@ -67,7 +63,7 @@ def appendix(papers: Mapping[str, Paper], library: Library, verdicts: Verdicts, 
     """
     parts = [_part(paper, library, verdicts, figures) for paper in papers.values()]
     results = results_of(library)
-    return _template().render(
+    return template("appendix.md.j2").render(
         parts=[part for part in parts if part.runs],
         empty=[part.title for part in parts if not part.runs],
         machines=machines(library),
@@ -77,20 +73,6 @@ def appendix(papers: Mapping[str, Paper], library: Library, verdicts: Verdicts, 
         minutes=_minutes(results),
         problems=verdicts.problems,
     )
-
-
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = markdown_cell
-    return environment.get_template("appendix.md.j2")
 
 
 def results_of(library: Library) -> list[Record | StudyTable]:

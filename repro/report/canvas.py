@@ -2,12 +2,15 @@
 
 import hashlib
 import io
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repro.errors import UserError
 from repro.report.svg import compact
 
 if TYPE_CHECKING:
@@ -46,7 +49,17 @@ class Drawing:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def write(self, folder: Path, formats: Sequence[str]) -> None:
-        """Draw it and write it in these formats into `folder`."""
+        """Draw it and write it in these formats into `folder`; what cannot be drawn is told, and the figure says so."""
+        try:
+            self._write(folder, formats)
+        except OSError:
+            raise
+        except Exception as error:  # its data, of a file with the right digest, may be anything
+            told = UserError(f"{self.name} cannot be drawn: {type(error).__name__}: {error!s:.200}")
+            print(told, file=sys.stderr)
+            replace(self, draw=partial(_say, text=textwrap.fill(str(told), 60)))._write(folder, formats)
+
+    def _write(self, folder: Path, formats: Sequence[str]) -> None:
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure as Canvas
 
@@ -74,3 +87,19 @@ class Drawing:
             else:
                 canvas.savefig(content, format=extension, dpi=DPI, metadata=metadata[extension])
                 path.write_bytes(content.getvalue())
+
+
+def undrawable(name: str, title: str, error: Exception) -> Drawing:
+    """Return the drawing of data that cannot be drawn, as it would be found to be."""
+    import pandas as pd
+
+    def fail(canvas: object) -> None:
+        raise error
+
+    return Drawing(name, title, pd.DataFrame(), fail, (5.4, 3.0), repr(error))
+
+
+def _say(canvas: "Canvas", text: str) -> None:
+    axes = canvas.subplots()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", parse_math=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from repro.papers.paper import Paper
 from repro.report.canvas import FORMATS
@@ -13,14 +13,12 @@ from repro.report.overview import write_overview
 from repro.report.studyfigures import study_figures_of
 from repro.report.svg import take_apart
 from repro.report.tables import Row, write_tables
-from repro.report.tabular import markdown_cell
+from repro.report.templates import template
 from repro.report.verdicts import Verdicts, judge, save
 from repro.report.view import page_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-
-HERE = Path(__file__).parent
 
 
 class Report(NamedTuple):
@@ -70,9 +68,10 @@ def write_report(
     files = {figure.name: _files(results / "figures", figure.name) for figure in figures}
     html = folder / "index.html"
     html.write_text(
-        _render("template.html.j2", page=page, definitions=definitions, images=images, files=files), encoding="utf-8"
+        template("template.html.j2").render(page=page, definitions=definitions, images=images, files=files),
+        encoding="utf-8",
     )
-    (folder / "summary.md").write_text(_render("summary.md.j2", page=page), encoding="utf-8")
+    (folder / "summary.md").write_text(template("summary.md.j2").render(page=page), encoding="utf-8")
     return html
 
 
@@ -106,18 +105,3 @@ WIDE_PT = 450.0
 
 def _files(folder: Path, name: str) -> list[str]:
     return [extension for extension in (*FORMATS, "csv") if (folder / f"{name}.{extension}").is_file()]
-
-
-def _render(template: str, **content: Any) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=".html" in template,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = markdown_cell
-    return environment.get_template(template).render(**content)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.errors import UserError
+from repro.plainfile import plain
 
 EVIDENCE = ("table", "text", "figure", "authors-data", "unverified")
 SPREADS = ("approximate", "at most", "at least")
@@ -81,11 +82,14 @@ def read_published(folder: Path) -> list[Published]:
 
 
 def _read_file(path: Path) -> list[Published]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path}: the columns must be {','.join(COLUMNS)}")
-        return [_parse(row, path, reader.line_num) for row in reader]
+    try:
+        with plain(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise UserError(f"{path}: the columns must be {','.join(COLUMNS)}")
+            return [_parse(row, path, reader.line_num) for row in reader]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _parse(row: Mapping[str, str | None], path: Path, line: int) -> Published:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.papers.drawing import Axis, HeatMap, Lines
 from repro.papers.paper import Paper, Study
-from repro.report.canvas import Drawing
+from repro.report.canvas import Drawing, undrawable
 from repro.report.figures import Figure
 from repro.report.plotdata import row_intervals
 from repro.report.studies import StudyTables, of_paper
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 """Panels beside each other, where nothing else says how many."""
+
+MOST = 30
+"""Panels of a figure, and lines in it: a table with more is not what its study makes, and would take for ever."""
+
+SPARSEST = 10
+"""Cells of a heat map for each that has a value: more would not be worth their memory."""
 
 PUBLISHED_MARKERS = ("x", "+", "1", "2", "3", "4")
 """What a paper shows is black and dotted, with markers that ours do not have."""
@@ -51,12 +57,23 @@ def _figure(
     found: Mapping[str, Sequence[StudyTable]],
     look: Mapping[str, Look],
 ) -> Figure:
-    import pandas as pd
-
     tables = found[study.name]
-    stacked = pd.concat([table.table.assign(seed=table.run.seed) for table in tables], ignore_index=True)
     name = f"{paper.key}.{study.name}-{scale}-{figure.name}"
     title = f"{study.title}, {scale} scale, {study.world}"
+    try:
+        caption, drawing = _drawn(name, title, figure, tables, look)
+    except Exception as error:  # a table that fits its digest may hold anything, or be of a program before this one
+        caption, drawing = figure.caption, undrawable(name, title, error)
+    return Figure(f"{paper.key}.{study.name}", scale, caption, drawing)
+
+
+def _drawn(
+    name: str, title: str, figure: HeatMap | Lines, tables: Sequence[StudyTable], look: Mapping[str, Look]
+) -> tuple[str, Drawing]:
+    """Return the caption, and the drawing."""
+    import pandas as pd
+
+    stacked = pd.concat([table.table.assign(seed=table.run.seed) for table in tables], ignore_index=True)
     caption = figure.caption
     draw: Callable[[Canvas], None]
     if isinstance(figure, HeatMap):
@@ -78,13 +95,14 @@ def _figure(
         draw = partial(_draw_lines, facets=facets, figure=figure, look=look)
         lines = dict.fromkeys(map(_short, data[figure.by])) if figure.by else {}
         used = repr([look.get(label) for label in lines])
-    drawing = Drawing(name, title, data, draw, size, repr(figure) + used)
-    return Figure(f"{paper.key}.{study.name}", scale, caption, drawing)
+    return caption, Drawing(name, title, data, draw, size, repr(figure) + used)
 
 
 def _facets(data: "pd.DataFrame", figure: HeatMap | Lines) -> Facets:
     if figure.panel is None:
         return [[("", data)]]
+    if (count := data[figure.panel].nunique()) > MOST:
+        raise ValueError(f"it has {count} values of {figure.panel}, each a panel")
     panels = [(figure.panels.format(_short(value)), rows) for value, rows in data.groupby(figure.panel, sort=False)]
     columns = figure.columns or COLUMNS
     return [panels[k : k + columns] for k in range(0, len(panels), columns)]
@@ -104,6 +122,8 @@ def _draw_maps(canvas: "Canvas", facets: Facets, figure: HeatMap) -> None:
     shown_x, shown_y = [], []
     norm, extend = _norm(figure, np.concatenate([rows[figure.value.column] for row in facets for _, rows in row]))
     for axes, heading, rows in grid:
+        if rows[figure.x.column].nunique() * rows[figure.y.column].nunique() > SPARSEST * len(rows):
+            raise ValueError(f"its values of {figure.x.column} and {figure.y.column} are no grid")
         table = rows.pivot(index=figure.y.column, columns=figure.x.column, values=figure.value.column)
         x, y, values = table.columns.to_numpy(float), table.index.to_numpy(float), table.to_numpy(float)
         if figure.value.scale == "log":
@@ -243,6 +263,8 @@ def _line_data(stacked: "pd.DataFrame", figure: Lines) -> "pd.DataFrame":
     """Return panel, by, x, and estimate, low, high of y over seeds; low and high are the study's own where it has
     them; x is the mean where it is measured."""
     keys = [column for column in (figure.panel, figure.by, figure.point or figure.x.column) if column]
+    if figure.by and (lines := stacked[figure.by].nunique()) > MOST:
+        raise ValueError(f"it has {lines} values of {figure.by}, each a line")
     by_seed = stacked.set_index([*keys, "seed"])[figure.y.column].unstack("seed", sort=False)
     data = by_seed.index.to_frame(index=False)
     if figure.point:

@@ -202,13 +202,25 @@ def _judge_claim_on_studies(paper: Paper, claim: Claim, library: Library) -> Ite
         attempted = True
         finding: Finding | None = None
         try:
-            finding = claim.test({name: [table.table for table in tables] for name, tables in found.items()})
+            finding = _finding(claim, found)
             verdict = decide(finding)
         except UserError as error:
             verdict = Verdict("inconclusive", str(error))
         yield subject.judged_on_studies(scale, finding, verdict, [table for rows in found.values() for table in rows])
     if not attempted:
         yield subject.not_attempted(f"no tables of all its studies at scale {' or '.join(claim.scales)}")
+
+
+def _finding(claim: Claim, found: Mapping[str, Sequence[StudyTable]]) -> Finding:
+    tables = {name: [table.table for table in of_seeds] for name, of_seeds in found.items()}
+    try:
+        return claim.test(tables)
+    except UserError:
+        raise
+    except Exception as error:  # a table that fits its digest may hold anything, or be of a program before this one
+        raise UserError(
+            f"its test does not fit what is in the tables: {type(error).__name__}: {error!s:.200}"
+        ) from None
 
 
 @dataclass(frozen=True)

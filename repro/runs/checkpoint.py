@@ -14,6 +14,7 @@ from typing import Any, Protocol, final, get_type_hints
 import torch
 
 from repro.errors import UserError
+from repro.plainfile import plain
 from repro.runs import tensorfile
 from repro.runs.folders import sync_folder
 from repro.runs.provenance import ROOT, package_versions
@@ -218,7 +219,7 @@ def _write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 def _json(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(plain(path).read_text())
     except (OSError, RecursionError, ValueError):
         return None
     return content if isinstance(content, dict) else None
@@ -227,7 +228,7 @@ def _json(path: Path) -> dict[str, Any] | None:
 def _read(path: Path, sha256: str) -> dict[str, Any] | None:
     """Return the content of a file; None where it is not there or not what was written."""
     try:
-        content = path.read_bytes()
+        content = plain(path).read_bytes()
     except OSError:
         return None
     if hashlib.sha256(content).hexdigest() != sha256:

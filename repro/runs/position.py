@@ -93,6 +93,8 @@ def _copy(value: Any) -> Any:
 
 def _set(owner: object, attributes: dict[str, Any]) -> None:
     for name, value in attributes.items():
+        if type(value) is int and value < 0:  # an algorithm's whole numbers are counts: it would count up for ever
+            raise ValueError(f"{name} is {value}")
         current = getattr(owner, name, None)
         if _has_state(current):
             _set(current, value)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from repro.errors import UserError
+from repro.plainfile import plain
 from repro.runs.columns import EPOCH_COLUMNS, SCHEMA_VERSION, THE_MODEL, WORKER_COLUMNS
 from repro.runs.head import check_parts, read_head
 from repro.runs.spec import Run, from_dict
@@ -95,7 +96,7 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(plain(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     missing = [name for name in columns if name not in table.columns]

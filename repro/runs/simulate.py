@@ -1,5 +1,6 @@
 """Makes a run in the simulated world."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from baselines.algorithm import Algorithm
 from repro.runs.divergence import Divergence
 from repro.runs.evaluate import Evaluator
 from repro.runs.outcome import worker_row
-from repro.runs.simulated_saver import SimulatedSaver
+from repro.runs.simulated_saver import SimulatedSaver, going_on
 from repro.runs.spec import Run
 from repro.runs.train import Point, Progress, train
 from repro.tasks import workload_name
@@ -68,6 +69,7 @@ def simulate(
     Raises:
         Deadlock: workers wait for each other.
         Stopped: the saver was told to.
+        OtherState: the run was to go on from a saved state that does not fit it.
     """
     method = method or ALGORITHMS[run.algorithm]
     trained = Worker(run, task, 0)
@@ -104,10 +106,11 @@ def simulate(
         return algorithm, clock_s
 
     restore = saver.restore if saver is not None and saver.goes_on else None
-    ended = world.run(program, restore)[: run.workers]  # servers have nothing to tell
-    algorithms = [algorithm for algorithm, _ in ended]
-    rows, sha256 = points.finish()
-    workers = [worker_row(a.worker, a.comm, platform.name, clock_s) for a, clock_s in ended]
+    with going_on() if restore else nullcontext():
+        ended = world.run(program, restore)[: run.workers]  # servers have nothing to tell
+        algorithms = [algorithm for algorithm, _ in ended]
+        rows, sha256 = points.finish()
+        workers = [worker_row(a.worker, a.comm, platform.name, clock_s) for a, clock_s in ended]
     return Simulated(algorithms, rows, workers, sha256, divergence.found)
 
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from baselines.algorithm import Algorithm
+from repro.errors import UserError
 from repro.runs.checkpoint import Checkpoints, OtherState, Stopped
 from repro.runs.divergence import Divergence
 from repro.runs.position import Position, go_back, tensors
 from repro.runs.stopwatch import Stopwatch
 from repro.runs.train import Point
-from repro.worlds.events import Signal
+from repro.worlds.events import Deadlock, Signal
 from repro.worlds.plain import Names, Reader, Writer
 from repro.worlds.simulated import SimulatedWorld
 from repro.worlds.simulated_state import CALLS, KINDS, Lasting, lasting, others, window_memories
@@ -23,12 +24,19 @@ from repro.worlds.waiting import Waiting
 
 
 @contextmanager
-def _of_this_run() -> Iterator[None]:
+def going_on() -> Iterator[None]:
+    """Lay to the saved state what breaks a run that goes on from one.
+
+    Raises:
+        OtherState: something has.
+    """
     try:
         yield
-    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+    except (Deadlock, OSError, Stopped, UserError):  # which say themselves what to do
+        raise
+    except Exception as error:  # what a state holds may break the run in any way, and anywhere
         raise OtherState(
-            f"the saved state does not fit the run: {error}; "
+            f"the saved state does not fit the run: {str(error) or type(error).__name__}; "
             "remove it, beside the run's spec in the results' .scratch, to make the run from its start"
         ) from error
 
@@ -58,7 +66,7 @@ class SimulatedSaver:
         self._state: dict[str, Any] | None = None
         if (last := checkpoints.last()) is not None:
             self._state, _ = last
-            with _of_this_run():
+            with going_on():
                 self.restarts, self.ended = self._state["restarts"] + 1, dict(self._state["ended"])
                 watch.go_on(datetime.fromisoformat(self._state["began"]), float(self._state["seconds"]))
 
@@ -133,18 +141,9 @@ class SimulatedSaver:
         return self._state is not None
 
     def restore(self) -> None:
-        """Let all workers go on from the saved state, while they wait for that.
-
-        Raises:
-            OtherState: it does not fit the run.
-        """
+        """Let all workers, which wait for that, go on from the saved state; call this, and run on, in `going_on`."""
         assert self._state is not None
         state, self._state = self._state, None
-        with _of_this_run():
-            self._restore(state)
-        print(f"going on after step {state['steps']}", flush=True)
-
-    def _restore(self, state: dict[str, Any]) -> None:
         reader = Reader(self._names(), state["objects"], state["memories"])
         for name, part in self._lasting().items():
             for attribute in part.state:
@@ -158,6 +157,7 @@ class SimulatedSaver:
                 # its step has begun with what it found then, and changed that once more
                 for name, memory in window_memories(self._world, rank).items():
                     memory.copy_(state["windows"][rank][name])
+        print(f"going on after step {state['steps']}", flush=True)
 
     def _lasting(self) -> dict[str, Lasting]:
         return {**lasting(self._world), **self._harness, "divergence": self._divergence}

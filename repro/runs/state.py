@@ -75,6 +75,8 @@ def worker_state(worker: Worker) -> dict[str, Any]:
 
 def load_worker_state(worker: Worker, state: dict[str, Any]) -> None:
     """Let a fresh worker go on from where `state` was taken."""
+    if state["steps"] < 0 or (state["drawn_by_all"] or 0) < 0:  # it would hardly come to an end
+        raise ValueError("it has taken less than no steps")
     _fill(worker.params, state["params"])
     _fill(worker.buffers, state["buffers"])
     for name, count in _counts(worker).items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from repro.errors import UserError
+from repro.plainfile import plain
 from repro.runs.folders import Folders, Row
 from repro.runs.head import check_parts, read_head
 from repro.runs.provenance import ROOT, sha256_of
@@ -100,7 +101,7 @@ class StudyTable:
     @property
     def _content(self) -> bytes:
         try:
-            return (self.folder / TABLE).read_bytes()
+            return plain(self.folder / TABLE).read_bytes()
         except OSError as error:
             raise UserError(f"{self.folder / TABLE} cannot be read: {error.strerror}") from None
 

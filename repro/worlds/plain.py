@@ -1,5 +1,6 @@
 """Objects that refer to each other as plain values and flat tensors, for a file from which nothing can run."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -118,7 +119,10 @@ class Writer:
 
 @final
 class Reader:
-    """Turns back what a Writer has written, with `names` that say the same."""
+    """Turns back what a Writer has written, with `names` that say the same.
+
+    What is from elsewhere makes it take no more time and memory than a file of it is long.
+    """
 
     def __init__(self, names: Names, objects: list[Any], memories: list[Tensor]) -> None:
         self._named, self._tensors = names.objects, names.tensors
@@ -126,23 +130,28 @@ class Reader:
         self._calls = {call.__qualname__: call for call in names.calls}
         self._objects, self._memories = objects, memories
         self._made: dict[int, object] = {}
+        self._walked: set[int] = set()
 
     def value(self, plain: Any) -> Any:
-        """Return the value."""
+        """Return the value.
+
+        Raises:
+            ValueError, LookupError, TypeError, ...: a Writer with these names has not written it.
+        """
         if type(plain) in _VALUES:
             return plain
-        tag, *rest = plain
+        tag, *rest = self._once(plain)
         if tag in _MAKE:
-            return _MAKE[tag](self.value(item) for item in rest[0])
+            return _MAKE[tag](self.value(item) for item in self._once(rest[0]))
         match tag:
             case "named":
                 return self._named[rest[0]]
             case "dict":
-                return {self.value(key): self.value(item) for key, item in rest[0]}
+                return {self.value(key): self.value(item) for key, item in self._once(rest[0])}
             case "view":
-                return torch.as_strided(_whole(self._tensors[rest[0]]), *rest[1:])
+                return view(_whole(self._tensors[rest[0]]), *rest[1:])
             case "tensor":
-                return torch.as_strided(self._memories[rest[0]], *rest[1:])
+                return view(self._memories[rest[0]], *rest[1:])
             case "array":
                 return rest[0].numpy()
             case "generator":
@@ -158,9 +167,30 @@ class Reader:
             kind, attributes = self._objects[number]
             made: object = object.__new__(self._kinds[kind])
             self._made[number] = made
-            for name, plain in attributes.items():
+            for name, plain in self._once(attributes).items():
                 object.__setattr__(made, name, self.value(plain))
         return self._made[number]
+
+    def _once(self, plain: Any) -> Any:
+        """Return it: what is written is a tree, and what hangs in two places could be walked through for ever."""
+        if id(plain) in self._walked:
+            raise ValueError("it has a value in two places")
+        self._walked.add(id(plain))
+        return plain
+
+
+def view(memory: Tensor, size: Any, strides: Any, offset: Any) -> Tensor:
+    """Return a view of a flat tensor.
+
+    Raises:
+        ValueError: it is of more numbers than there are, or of others.
+    """
+    if math.prod(size) > len(memory):
+        raise ValueError("it has a tensor of more numbers than there are")
+    try:
+        return torch.as_strided(memory, size, strides, offset)
+    except RuntimeError as error:
+        raise ValueError(f"it has a tensor out of bounds: {error}") from None
 
 
 def _address(tensor: Tensor) -> int:

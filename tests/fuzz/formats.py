@@ -7,7 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from random import Random
 
-NAMES = ("cifar", "libsvm", "record", "study", "site", "platform", "checkpoint", "trace", "order")
+NAMES = (
+    "cifar", "libsvm", "record", "study", "tables", "site", "platform", "checkpoint", "simulated", "trace", "order",
+)  # fmt: skip
 CORPUS = Path(__file__).parent / "corpus"
 
 

@@ -84,4 +84,4 @@ def read(content: bytes, folder: Path) -> None:
     json.dumps([vars(_made(found)) for found in library.records.values()]).encode()
 
 
-FORMAT = Format(valid, make, read, slow=5)
+FORMAT = Format(valid, make, read, slow=2)

@@ -36,6 +36,12 @@ def edit_run(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(content))
 
 
+def quote_hosts(path: Path) -> None:
+    """Make one field of what lies between two hosts, for a reader that takes quotes for such."""
+    edit_csv(path, 1, "host", '"node')
+    edit_csv(path, 2, "host", 'node"')
+
+
 TAMPERING: dict[str, tuple[Callable[[Path], object], str]] = {
     "edited spec": (lambda f: edit_run(f, batch_size=20), "key does not match its spec"),
     "renamed": (lambda f: f.rename(f.with_name("my-best-run")), "key does not match its spec"),
@@ -48,6 +54,11 @@ TAMPERING: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / "workers.csv").write_text((f / "workers.csv").read_text()[:-30]),
         "workers",
     ),
+    "no last line break": (
+        lambda f: (f / "epochs.csv").write_text((f / "epochs.csv").read_text()[:-1]),
+        "epochs.csv ends in the middle of a row",
+    ),
+    "two rows in quotes": (lambda f: quote_hosts(f / "workers.csv"), "workers.csv was changed after the run"),
     "lost table": (lambda f: (f / "epochs.csv").unlink(), "epochs.csv cannot be read"),
     "other columns": (lambda f: (f / "epochs.csv").write_text("epoch,loss\n1,2\n"), "other columns"),
     "no rows": (lambda f: edit_rows(f / "epochs.csv", 0), "has no rows"),

@@ -195,3 +195,34 @@ def test_studies_are_reported_without_torch_and_mpi(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["reproduced", "inconclusive"]
+
+
+NOT_THEIRS = {
+    "other columns": pd.DataFrame({"a": [1], "b": [2]}),
+    "texts": pd.DataFrame({"p": ["x"], "x": ["y"], "y_s": ["z"], "product": ["<b>"]}),
+    "infinite": pd.DataFrame({"p": 1, "x": [1.0, 2.0], "y_s": [1.0, 1.0], "product": [math.inf, math.nan]}),
+    "no grid": pd.DataFrame({"p": 1, "x": range(50_000), "y_s": range(50_000), "product": 1.0}),
+    "many panels": pd.DataFrame({"p": range(5_000), "x": 1.0, "y_s": 1.0, "product": 1.0}),
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("table", NOT_THEIRS.values(), ids=NOT_THEIRS)
+def test_a_table_that_its_study_would_not_have_made_stops_nothing_else(
+    table: pd.DataFrame, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As of a version of the study before this one, or from elsewhere: its digest is right."""
+    folders = add(tmp_path)
+    (run,) = [found.run for found in Studies(tmp_path / "studies") if found.run.study == "squares"]
+    outcome = {"wall_s": 1.5, "rows": 9, "started_utc": ""}
+    Studies(tmp_path / "studies").add(run, table, provenance={}, outcome=outcome, sources_sha256={})
+    report = build(tmp_path, PAPERS, ("svg",))
+    assert report.verdicts.problems == ()
+    judgements = {j.name: j for j in report.verdicts.judgements}
+    assert judgements["largest"].word != "reproduced"
+    assert judgements["ends-low"].note == judged(tmp_path)["ends-low"].note
+    (told,) = capfd.readouterr().err.splitlines()
+    assert told.startswith("maths.squares-laptop-grid cannot be drawn: ")
+    page = report.page.read_text(encoding="utf-8")
+    assert all(f"s-{name}" in page for name in folders)
+    assert "<b>" not in (tmp_path / "figures" / "maths.squares-laptop-grid.svg").read_text(encoding="utf-8")

@@ -200,6 +200,24 @@ def promises_more_than_the_set_has(request: BaseHTTPRequestHandler, ended: threa
         request.wfile.write(bytes(1 << 16))
 
 
+def drips(request: BaseHTTPRequestHandler, ended: threading.Event, endless: bytes) -> None:
+    """Each byte comes before a socket's timeout has passed, and a line never ends."""
+    while not ended.is_set():
+        request.wfile.write(endless)
+        request.wfile.flush()
+        ended.wait(TIMEOUT_S / 8)
+
+
+def drips_its_headers(request: BaseHTTPRequestHandler, ended: threading.Event) -> None:
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    drips(request, ended, b"x")
+
+
+def drips_the_size_of_a_chunk(request: BaseHTTPRequestHandler, ended: threading.Event) -> None:
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    drips(request, ended, b"0")
+
+
 TIMEOUT_S = 0.4
 
 
@@ -209,6 +227,8 @@ TIMEOUT_S = 0.4
     [
         (says_nothing, "timed out"),
         (stops_in_the_middle, "timed out"),
+        (drips_its_headers, "timed out"),
+        (drips_the_size_of_a_chunk, "timed out"),
         (a_byte_now_and_then, r"only \d+ bytes came in"),
         (never_ends, "more than 300000 bytes came"),
         (promises_little_and_never_ends, "more than 300000 bytes came"),

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +234,62 @@ def test_a_state_that_does_not_fit_the_run_is_refused(
     monkeypatch.setattr(checkpoints, "last", lambda: (last[0] | {part: other}, []))
     with pytest.raises(UserError, match="the saved state does not fit the run"):
         simulate(run, QUADRATIC, saver=Moments(checkpoints, math.inf, 0.0), **arguments)
+
+
+def _events(state: dict[str, Any]) -> None:
+    state["lasting"]["simulation"]["_events"] = ("list", [("tuple", [0.0, 0, None, None])])
+
+
+def _counters(state: dict[str, Any]) -> None:
+    state["lasting"]["comm 0"]["counters"] = "x"
+
+
+def _rounds(state: dict[str, Any]) -> None:
+    _, attributes = state["positions"][0]["attributes"]
+    attributes.append(("rounds", -(10**12)))
+
+
+@pytest.mark.parametrize("change", [_events, _counters, _rounds])
+def test_what_breaks_a_run_on_its_way_from_a_state_is_laid_to_that(
+    change: Callable[[dict[str, Any]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state itself can be read."""
+    run = spec(next(case for case in CASES if case.method is SwarmNonblocking), QUADRATIC)
+    arguments: dict[str, Any] = {"platform": MACHINES[0], "method": SwarmNonblocking}
+    with pytest.raises(Stopped):
+        simulate(run, QUADRATIC, saver=Moments(Checkpoints(tmp_path, run, OneProcess()), 5, 0.0), **arguments)
+    checkpoints = Checkpoints(tmp_path, run, OneProcess())
+    last = checkpoints.last()
+    assert last is not None
+    change(last[0])
+    monkeypatch.setattr(checkpoints, "last", lambda: last)
+    with pytest.raises(UserError, match=r"the saved state does not fit the run: .*; remove it"):
+        simulate(run, QUADRATIC, saver=Moments(checkpoints, math.inf, 0.0), **arguments)
+
+
+def _nested(kind: str, value: object) -> object:
+    for _ in range(60):
+        value = (kind, [value, value])
+    return value
+
+
+SHARED = [None] * 1000
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "plain",
+    [
+        _nested("list", None),
+        ("list", [("set", SHARED), ("set", SHARED)]),
+        ("dict", [(_nested("tuple", 0), 0)]),
+        ("tensor", 0, (1 << 40,), (0,), 0),
+        ("view", "mine", (1 << 20, 1 << 20), (0, 0), 0),
+        ("tensor", 0, (3,), (1,), 2),
+    ],
+    ids=["doubled", "shared", "key", "memory", "view", "behind the end"],
+)
+def test_a_small_file_is_never_a_large_value(plain: object) -> None:
+    reader = Reader(Names({}, {"mine": torch.zeros(4)}, [], []), [], [torch.zeros(4)])
+    with pytest.raises(ValueError, match=r"in two places|of more numbers than there are|out of bounds"):
+        reader.value(plain)

@@ -3,12 +3,15 @@
 import hashlib
 import shutil
 import tarfile
+import threading
 import time
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
 
 from repro.errors import UserError
 
@@ -41,10 +44,9 @@ def fetch(archive: Archive, target: Path, progress: Progress | None, timeout_s: 
     """
     found = hashlib.md5()
     done = 0
-    with urllib.request.urlopen(archive.url, timeout=timeout_s) as answer, target.open("wb") as file:
+    with target.open("wb") as file, closing(_blocks(archive.url, timeout_s)) as blocks:
         since, before = time.monotonic(), 0
-        # not `read`, which waits for as much as it is asked for, however little comes at a time
-        while block := answer.read1(1 << 18):
+        for block in blocks:
             done += len(block)
             if (now := time.monotonic()) - since > timeout_s:
                 if done - before < SLOWEST * timeout_s:
@@ -60,6 +62,41 @@ def fetch(archive: Archive, target: Path, progress: Progress | None, timeout_s: 
         raise OSError(f"only {done} of {archive.size} bytes came")
     if found.hexdigest() != archive.md5:
         raise OSError(f"md5 {found.hexdigest()}, not {archive.md5}")
+
+
+def _blocks(url: str, timeout_s: float) -> Generator[bytes, None, None]:
+    """Yield what comes, as it comes.
+
+    A thread receives it, since urllib's timeout is that of each byte: headers that come slowly it would read for ever.
+
+    Raises:
+        OSError: nothing comes for so long.
+    """
+    come: Queue[bytes | Exception] = Queue(maxsize=4)
+    given_up = threading.Event()
+
+    def receive() -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+                # not `read`, which waits for as much as it is asked for, however little comes at a time
+                while not given_up.is_set() and (block := answer.read1(1 << 18)):
+                    come.put(block)
+            come.put(b"")
+        except Exception as error:  # raised where it is waited for
+            come.put(error)
+
+    threading.Thread(target=receive, daemon=True).start()
+    try:
+        while block := come.get(timeout=timeout_s):
+            if not isinstance(block, bytes):
+                raise block
+            yield block
+    except Empty:
+        raise OSError(f"timed out: nothing came in {timeout_s:g} s") from None
+    finally:
+        given_up.set()
+        while not come.empty():  # the thread may wait for room
+            come.get_nowait()
 
 
 def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
