@@ -61,10 +61,10 @@ def test_no_call_is_made(content: bytes) -> None:
         pickles.loads(content, {})
 
 
-@pytest.mark.timeout(10)
-def test_a_key_whose_hash_would_take_for_ever_is_refused() -> None:
+@pytest.mark.parametrize("depth", [1, 100])  # the second takes for ever in C, where no timeout of a test gets through
+def test_a_key_whose_hash_would_take_for_ever_is_refused(depth: int) -> None:
     with pytest.raises(ValueError, match="a key that is neither text nor number"):
-        pickles.loads(b"\x80\x02})" + b"q\x00h\x00\x86" * 100 + b"K\x01s.", {})
+        pickles.loads(b"\x80\x02})" + b"q\x00h\x00\x86" * depth + b"K\x01s.", {})
 
 
 def test_a_high_memo_index_takes_no_memory() -> None:
@@ -72,11 +72,24 @@ def test_a_high_memo_index_takes_no_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b".", b"\x80\x02", b"t.", b"(t", b"R.", b"h\x01.", b"]Na", b"Nb.", b"Q.", b"\x8e" + b"\xff" * 8]
-)
+    "content",
+    [
+        b"", b".", b"\x80\x02", b"t.", b"(t", b"R.", b"h\x01.", b"]Na", b"Nb.", b"Q.", b"\x8e" + b"\xff" * 8,
+        b"NNR.", b"NNb.", b"NNa.", b"}Na.", b"N(NNu.", b"](K\x01K\x01u.", b"}(K\x01u.", b"NN\x93.",
+    ],
+)  # fmt: skip
 def test_a_damaged_pickle_is_a_value_error(content: bytes) -> None:
     with pytest.raises(ValueError):
         pickles.loads(content, {})
+
+
+@pytest.mark.parametrize("error", [OverflowError, AttributeError, IndexError, TypeError])
+def test_arguments_that_a_maker_cannot_use_are_a_value_error(error: type[Exception]) -> None:
+    def maker(*_: object) -> None:
+        raise error("no such shape")
+
+    with pytest.raises(ValueError, match="it is damaged: no such shape"):
+        pickles.loads(b"cof\nrows\n)R.", {"of.rows": maker})
 
 
 # -- saved states
@@ -192,13 +205,21 @@ def test_a_state_of_another_run_is_refused_in_one_line(part: str, value: Any) ->
         ('["\\ud800"]', "control characters"),
         ('{"a\\u001b[31m": 1}', "control characters"),
         ('["\\u0000"]', "control characters"),
+        ('["\x7f"]', "control characters"),
+        ('["\u202e"]', "control characters"),
         ("9" * 5000, "4300 digits"),
     ],
 )
 def test_json_that_would_break_what_comes_after_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "x.json").write_text(text)
+    (tmp_path / "x.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=words):
         read_json(tmp_path / "x.json")
+
+
+def test_what_is_no_file_of_json_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(UserError, match=f"{path} cannot be read: "):
+            read_json(path)
 
 
 def changed_head(path: Path, **parts: Any) -> Path:
@@ -336,12 +357,20 @@ def test_an_order_of_locks_of_other_ranks_is_refused(tmp_path: Path, rows: str, 
         ("x = 1\n" * 20_000, "more than 65536 bytes"),
         ("x = " + "[" * 4000, "nested too deeply"),
         (f"x = 0x{'f' * 100}", "more than 64 bits"),
+        (f"x = [{{ y = [0x{'f' * 100}] }}]", "more than 64 bits"),
         ("x = \xff", "not TOML"),
     ],
 )
 def test_toml_that_takes_for_ever_is_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "x.toml").write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=words):
+        read_toml(tmp_path / "x.toml", "site")
+
+
+def test_of_an_endless_file_no_more_is_read_than_toml_may_have(tmp_path: Path) -> None:
+    with (tmp_path / "x.toml").open("wb") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(UserError, match="more than 65536 bytes"):
         read_toml(tmp_path / "x.toml", "site")
 
 
