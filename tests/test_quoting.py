@@ -200,6 +200,7 @@ VARIABLES = {
     "RESULTS": ("report", "--results"), "SEEDS": ("reproduce-demo", "--seeds"), "SITE": ("doctor", "--site"),
     "CONTAINER": ("doctor", "--container"), "LAUNCHER": ("doctor", "--launcher"), "NP": ("reproduce-demo", "--workers"),
     "SCALE": ("reproduce-demo", "--scale"), "JOBS": ("reproduce-demo", "--jobs"),
+    "CIFAR10_DIR": ("reproduce-demo", "--cifar10-dir"),
 }  # fmt: skip
 
 
@@ -227,6 +228,24 @@ def test_a_variable_of_make_is_one_word(environment: Path, variable: str, value:
             assert ran.returncode == 0, ran.stderr
             words = ran.stdout.split("\0")
             assert words[words.index(option) + 1] == value
+
+
+@pytest.mark.parametrize("variable", ["CIFAR10_DIR", "CIFAR100_DIR", "IMAGENET_DIR", "LIBSVM_DIR", "BUILD_FILES"])
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_folder_that_is_given_to_make_is_that_of_the_commands(
+    environment: Path, tmp_path: Path, variable: str, exported: bool
+) -> None:
+    value = "/my $(shell touch pwned)/$HOME/it's #1"
+    tell = environment / "bin" / "python"  # what runs the tests
+    tell.write_text(f'#!/bin/sh\nprintf %s "${variable}"\n')
+    tell.chmod(0o755)
+    ran = (
+        make(environment, tmp_path, "test", **{variable: value})
+        if exported
+        else make(environment, tmp_path, "test", f"{variable}={value}")
+    )
+    assert ran.stdout == value
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_targets_name_is_one_word(environment: Path, tmp_path: Path) -> None:
