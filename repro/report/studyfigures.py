@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from repro.errors import UserError
 from repro.papers.drawing import Axis, HeatMap, Lines
 from repro.papers.paper import Paper, Study
 from repro.report.canvas import Drawing
@@ -13,7 +14,7 @@ from repro.report.plotdata import row_intervals
 from repro.report.studies import StudyTables, of_paper
 from repro.report.style import COLOURS, DASHES, MARKERS, Look, looks
 from repro.runs.spec import SCALES
-from repro.runs.study import StudyTable
+from repro.runs.study import TABLE, StudyTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,8 @@ def _figure(
     import pandas as pd
 
     tables = found[study.name]
+    for table in tables:
+        _check_columns(table, figure)
     stacked = pd.concat([table.table.assign(seed=table.run.seed) for table in tables], ignore_index=True)
     name = f"{paper.key}.{study.name}-{scale}-{figure.name}"
     title = f"{study.title}, {scale} scale, {study.world}"
@@ -80,6 +83,28 @@ def _figure(
         used = repr([look.get(label) for label in lines])
     drawing = Drawing(name, title, data, draw, size, repr(figure) + used)
     return Figure(f"{paper.key}.{study.name}", scale, caption, drawing)
+
+
+def _check_columns(table: StudyTable, figure: HeatMap | Lines) -> None:
+    """Check that a table has what is drawn of it.
+
+    Raises:
+        UserError: it does not, being of another version of its study.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    numbers = [figure.x.column, figure.y.column]
+    numbers += [figure.value.column] if isinstance(figure, HeatMap) else [c for c in (figure.low, figure.high) if c]
+    others = [figure.panel] if isinstance(figure, HeatMap) else [figure.panel, figure.by, figure.point]
+    of = table.table
+    wrong = [c for c in numbers if c not in of or not is_numeric_dtype(of[c])] + [
+        c for c in others if c and c not in of
+    ]
+    if wrong:
+        raise UserError(
+            f"{table.folder / TABLE} lacks the columns {', '.join(wrong)}, or their numbers: remove it and run its "
+            "study again"
+        )
 
 
 def _facets(data: "pd.DataFrame", figure: HeatMap | Lines) -> Facets:
@@ -257,4 +282,5 @@ def _line_data(stacked: "pd.DataFrame", figure: Lines) -> "pd.DataFrame":
 def _short(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "∞"
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    # a dollar sign in a text of a table begins no formula
+    return f"{value:g}" if isinstance(value, int | float) else str(value).replace("$", r"\$")

@@ -206,6 +206,8 @@ def _judge_claim_on_studies(paper: Paper, claim: Claim, library: Library) -> Ite
             verdict = decide(finding)
         except UserError as error:
             verdict = Verdict("inconclusive", str(error))
+        except LookupError as error:  # of another version of its study
+            verdict = Verdict("inconclusive", f"a table lacks {error}")
         yield subject.judged_on_studies(scale, finding, verdict, [table for rows in found.values() for table in rows])
     if not attempted:
         yield subject.not_attempted(f"no tables of all its studies at scale {' or '.join(claim.scales)}")
