@@ -270,6 +270,22 @@ def test_clean_runs_removes_what_runs_left_and_nothing_else(tmp_path: Path, name
     assert not (tmp_path / "pwned").exists()
 
 
+def test_clean_runs_stays_here_whatever_cd_would_find_elsewhere(tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "results" / ".scratch", tmp_path / "elsewhere" / "results" / ".scratch"
+    for folder in (here, elsewhere):
+        folder.mkdir(parents=True)
+    assert make(tmp_path, tmp_path, "clean-runs", CDPATH=str(tmp_path / "elsewhere")).returncode == 0
+    assert not here.exists() and elsewhere.is_dir()
+
+
+@pytest.mark.parametrize("launcher", ["$(shell touch pwned)", "nowhere", "local;"])
+def test_a_launcher_there_is_not_starts_nothing(environment: Path, tmp_path: Path, launcher: str) -> None:
+    ran = make(environment, tmp_path, "reproduce-demo", f"LAUNCHER={launcher}")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"LAUNCHER is local or slurm, not {launcher}" in ran.stderr
+    assert os.listdir(tmp_path) == []
+
+
 # -- containers
 
 

@@ -53,6 +53,8 @@ def test_what_a_site_file_may_not_say_is_one_line_with_the_file(tmp_path: Path, 
         ('title = "x"', "launcher is missing"),
         ('title = "x"\nlauncher = "srun"', "{ranks}"),
         ('title = "x"\nlauncher = "srun -n {size}"', "size"),
+        ('title = "x"\nlauncher = "srun -n {ranks:3}"', "know only"),
+        ('title = "x"\nlauncher = "srun -n {ranks!r}"', "know only"),
     ],
 )
 def test_a_site_needs_a_title_and_a_launcher_line(tmp_path: Path, content: str, word: str) -> None:
