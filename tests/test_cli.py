@@ -261,6 +261,8 @@ BAD = {
     "a partition there is not": ((*DPSGD, "--set", "partition=foo"), ["unknown partition 'foo'", "iid"]),
     "a world there is not": ((*DPSGD, "--set", "world=foo"), ["unknown world 'foo'"]),
     "a world there is not, by its option": ((*DPSGD, "--world", "foo"), ["unknown world 'foo'", "mpi, simulated"]),
+    "an MPI to bind without an image": ((*DPSGD, "--bind-mpi", "/opt/mpi"), ["--bind-mpi needs --container"]),
+    "a launcher there is not": (("doctor", "--launcher", "ssh"), ["launcher must be local or slurm, not 'ssh'"]),
     "a platform there is not": ((*DPSGD, "--platform", "foo"), ["unknown platform 'foo'", "piz-daint"]),
     "a platform file there is not": ((*DPSGD, "--platform", "foo.toml"), ["foo.toml", "cannot be read"]),
     "a platform for MPI": ((*DPSGD, "--world", "mpi", "--platform", "piz-daint"), ["--platform", "simulated"]),

@@ -6,6 +6,7 @@ import pickle
 import struct
 import sys
 import zipfile
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,18 @@ def changed(content: bytes, name: str, change: Any, how: int = zipfile.ZIP_STORE
     return out.getvalue()
 
 
+def overlapping(content: bytes) -> bytes:
+    """Return a file whose directory has its largest entry twice, so that it would be more than there is."""
+    out = io.BytesIO(content)
+    with zipfile.ZipFile(out, "a") as file:
+        largest = max(file.infolist(), key=lambda entry: entry.file_size)
+        again = copy(largest)
+        again.filename = "archive/data/1"
+        file.filelist.append(again)
+        file._didModify = True  # type: ignore[attr-defined]
+    return out.getvalue()
+
+
 WHOLE = saved({"x": torch.arange(4.0)})
 OTHER = "big" if sys.byteorder == "little" else "little"
 
@@ -164,6 +177,8 @@ OTHER = "big" if sys.byteorder == "little" else "little"
             "asks for torch.Float",
         ),
         (changed(WHOLE, "pkl", lambda _: ATTACKS[0]), "asks for os.system"),
+        (changed(WHOLE, "pkl", lambda _: b"ctorch\nFloatStorage\n)R."), "calls a type"),
+        (overlapping(saved({"x": torch.arange(1000.0)})), "it is packed"),
         (WHOLE[:-1], "zip"),
     ],
 )
@@ -233,6 +248,7 @@ def changed_head(path: Path, **parts: Any) -> Path:
         ({"provenance": []}, "provenance is missing or no table"),
         ({"outcome": None}, "outcome is missing or no table"),
         ({"outcome": {"wall_s": "long"}}, "wall_s must be a number, not 'long'"),
+        ({"outcome": {"wall_s": True}}, "wall_s must be a number, not True"),
         ({"provenance": {"git_commit": 7}}, "git_commit must be a text, not 7"),
         ({"tables_sha256": {"../../x": "0"}}, "names no table"),
         ({"tables_sha256": {"/dev/zero": "0"}}, "names no table"),
@@ -271,12 +287,15 @@ SPEC = {
         ("task", "a/b"),
         ("algorithm", "../x"),
         ("algorithm", "x" * 81),
+        ("task", "é"),
+        ("workers", True),
         ("partition", 5),
         ("delays", []),
         ("config", [["x", [{"a": 1}]]]),
         ("config", [["x", float("nan")]]),
         ("sgd", {"lr": float("inf")}),
         ("sgd", {"lr": 0.1, "milestones": ["a"]}),
+        ("sgd", {"lr": 0.1, "milestones": [1.5]}),
         ("config", 5),
         ("task_config", [["a"]]),
         ("sgd", []),
@@ -286,6 +305,13 @@ def test_a_spec_that_nothing_could_run_is_refused(field: str, value: Any) -> Non
     from_dict(SPEC)
     with pytest.raises(UserError):
         from_dict(SPEC | {field: value})
+
+
+@pytest.mark.parametrize("platform", ["a/b@1", "x" * 101])
+def test_a_platform_whose_name_is_that_of_no_file_is_refused(platform: str) -> None:
+    from_dict(SPEC | {"world": "simulated", "platform": "x" * 100})
+    with pytest.raises(UserError, match="a platform's name"):
+        from_dict(SPEC | {"world": "simulated", "platform": platform})
 
 
 @pytest.mark.timeout(20)
@@ -315,16 +341,43 @@ def test_long_delays_have_a_name_that_fits_a_file() -> None:
 ELSEWHERE = {"paper": "../x", "study": "y", "scale": "smoke", "seed": 1, "world": "theory"}
 
 
-@pytest.mark.parametrize("changes", [{"study": ELSEWHERE}, {"sources_sha256": {"../../etc/passwd": ""}}])
-def test_a_study_names_no_file_elsewhere(tmp_path: Path, changes: Any) -> None:
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"study": ELSEWHERE}, "paper must be a name"),
+        ({"study": ELSEWHERE | {"paper": "x", "seed": "1"}}, "seed must be a whole number"),
+        ({"study": ELSEWHERE | {"paper": "x", "scale": "huge"}}, "unknown scale 'huge'"),
+        ({"study": {"paper": "x"}}, "is not of a study"),
+        ({"study": []}, "is not of a study"),
+        ({"tables_sha256": {}}, "is not of a study"),
+        ({"provenance": None}, "provenance is missing or no table"),
+        ({"sources_sha256": []}, "sources_sha256 is no table"),
+        ({"sources_sha256": {"../../etc/passwd": ""}}, "names no file of this project"),
+    ],
+)
+def test_a_head_that_is_of_no_study_is_refused(tmp_path: Path, changes: Any, words: str) -> None:
+    folder = study(tmp_path)
+    assert read_study(folder).run == STUDY
+    with pytest.raises(UserError, match=rf"study.json.*{words}"):
+        read_study(changed_head(folder / "study.json", **changes))
+
+
+STUDY = StudyRun("toy", "steps", "smoke", 1, "theory")
+
+
+def study(root: Path) -> Path:
     import pandas as pd
 
-    run = StudyRun("toy", "steps", "smoke", 1, "theory")
     outcome = {"wall_s": 1.0, "rows": 1, "started_utc": ""}
-    folder = Studies(tmp_path).add(run, pd.DataFrame({"x": [1]}), provenance={}, outcome=outcome, sources_sha256={})
-    assert read_study(folder).run == run
-    with pytest.raises(UserError, match=r"study.json: "):
-        read_study(changed_head(folder / "study.json", **changes))
+    return Studies(root).add(STUDY, pd.DataFrame({"x": [1]}), provenance={}, outcome=outcome, sources_sha256={})
+
+
+@pytest.mark.parametrize("content", [b"", b'x\n"1\n', b"\xff\xfe"])
+def test_a_table_of_a_study_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = study(tmp_path)
+    (folder / "table.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"table.csv cannot be read: "):
+        _ = read_study(folder).table
 
 
 @pytest.mark.parametrize(
