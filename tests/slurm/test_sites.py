@@ -58,6 +58,7 @@ def test_what_a_site_file_may_not_say_is_one_line_with_the_file(tmp_path: Path, 
         ('title = "x"\nlauncher = "srun -n {ranks:3}"', "know only"),
         ('title = "x"\nlauncher = "srun -n {ranks!r}"', "know only"),
         ('title = "x"\nlauncher = "srun -n {ranks} }"', "know only"),
+        ('title = "x"\nlauncher = "srun -n {ranks} {ranks.real}"', "know only"),
         ('title = "x"\nlauncher = "srun -n {ranks} \'"', "know only"),
     ],
 )
@@ -86,7 +87,7 @@ def test_limits_are_read_as_slurm_reads_them(text: str, seconds: float) -> None:
     assert limit_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "soon", "1:2:3:4", "-5", "1.5", "0:00:00"])
+@pytest.mark.parametrize("text", ["", "0", "\u0661", "soon", "1:2:3:4", "-5", "1.5", "0:00:00"])
 def test_limits_that_are_none(text: str) -> None:
     with pytest.raises(UserError, match="time limit"):
         limit_s(text)
