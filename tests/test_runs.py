@@ -310,7 +310,7 @@ def test_an_interrupted_writing_leaves_nothing(store: Store) -> None:
 def test_a_record_is_on_the_disk_before_it_has_its_name_and_the_name_before_it_is_told(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced = []
+    synced: list[str] = []
 
     def note(descriptor: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))

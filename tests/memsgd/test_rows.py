@@ -133,7 +133,8 @@ def test_a_packed_set_that_is_damaged_is_one_line(tmp_path: Path, damage: Any) -
 def test_of_several_that_want_rows_one_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "set", packed=False)
     folders, shapes = DataFolders(libsvm=tmp_path, cache=tmp_path / "cache"), {"set": Shape(N, D, False)}
-    makes, makers, another = rows_module._convert, [], threading.Barrier(2)
+    makes, another = rows_module._convert, threading.Barrier(2)
+    makers: list[int] = []
 
     def convert(*arguments: Any) -> None:
         makers.append(threading.get_ident())

@@ -188,7 +188,7 @@ def test_a_run_that_has_diverged_is_not_stopped_any_more(tmp_path: Path, monkeyp
 
 def test_a_state_is_on_the_disk_before_its_head_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, folder = spec(next(case for case in CASES if case.method is DPSGD), QUADRATIC), tmp_path / "run.checkpoints"
-    synced = []
+    synced: list[str] = []
 
     def note(descriptor: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
