@@ -22,10 +22,12 @@ PYTHON := $(VENV)/bin/python
 quoted = '$(subst ','\'',$(value $(1)))'
 option = $(if $(value $(2)),$(1) $(call quoted,$(2)))
 
-# What users set. To export a variable make would expand it, and a line break would end the command that it is in.
-# CIFAR10_DIR is for the tests, too.
+# What users set. To export a variable that is given to it make would expand it, $ and all; and a line break would end the
+# command that it is in. FOLDERS are for the environment, as they are.
 GIVEN := SCALE SEEDS NP JOBS CONTAINER LAUNCHER SITE VARIANT RESULTS SECONDS
+FOLDERS := CIFAR10_DIR CIFAR100_DIR IMAGENET_DIR LIBSVM_DIR BUILD_FILES
 unexport $(GIVEN)
+$(foreach name,$(FOLDERS),$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
 define break
 
 

@@ -87,10 +87,10 @@ def _run(content: bytes, makers: Mapping[str, Maker], refer: Callable[[Any], Any
                 _set_items(stack[-1], pairs)
             case "APPEND":
                 (item,) = last(1)
-                _extend(stack[-1], [item])
+                stack[-1].append(item)
             case "APPENDS":
                 items = take()
-                _extend(stack[-1], items)
+                stack[-1].extend(items)
             case "SETITEM":
                 pairs = last(2)
                 _set_items(stack[-1], pairs)
@@ -109,8 +109,6 @@ def _run(content: bytes, makers: Mapping[str, Maker], refer: Callable[[Any], Any
                 stack.append(Name(".".join(last(2)), makers))
             case "REDUCE":
                 name, arguments = last(2)
-                if not isinstance(name, Name):
-                    raise ValueError("it calls what is no name")
                 stack.append(name.make(*arguments))
             case "BUILD":
                 (state,) = last(1)
@@ -119,7 +117,7 @@ def _run(content: bytes, makers: Mapping[str, Maker], refer: Callable[[Any], Any
                 stack.append(refer(*last(1)))
             case other:
                 raise ValueError(f"it has the opcode {other}, which plain values do not need")
-    raise ValueError("it has no end")
+    raise AssertionError("genops raises where there is no STOP")
 
 
 class Name:
@@ -135,14 +133,8 @@ class Name:
         self.name, self.make = name, makers[name]
 
 
-def _extend(values: Any, items: list[Any]) -> None:
-    if type(values) is not list:
-        raise ValueError("it appends to what is no list")
-    values.extend(items)
-
-
 def _set_items(values: Any, pairs: list[Any]) -> None:
     keys = pairs[::2]
-    if type(values) is not dict or any(type(key) not in (str, bytes, int) for key in keys):
+    if any(type(key) not in (str, bytes, int) for key in keys):
         raise ValueError("it has a key that is neither text nor number")
     values.update(zip(keys, pairs[1::2], strict=True))

@@ -150,6 +150,18 @@ def test_runs_with_a_record_are_not_made_again(repro: Repro, tmp_path: Path) -> 
     assert "1 runs at scale smoke, 1 done, 0 to make" in output
 
 
+def test_records_that_do_not_say_what_made_them_are_done_all_the_same(repro: Repro, tmp_path: Path) -> None:
+    for seed, known in enumerate([{"cpu": None}, {"cpu": "a machine"}, {"git_commit": "c" * 40}], 1):
+        run = PAPERS["demo"].cell("digits-dpsgd").recipe("smoke", seed, None)
+        Store(tmp_path / "runs").add(run, provenance=known, outcome={}, epochs=[], workers=[])
+    code, output, errors = repro("run", "demo.digits-dpsgd", "--scale", "smoke", "--seeds", "3", "--results", tmp_path)
+    assert (code, errors) == (0, "")
+    assert (
+        "done before: on a machine, commit unknown; on an unknown machine, commit ccccccccc; "
+        "on an unknown machine, commit unknown\n"
+    ) in output
+
+
 def test_changes_make_another_run(repro: Repro, tmp_path: Path) -> None:
     add_record(tmp_path, PAPERS["demo"].cell("digits-dpsgd").recipe("smoke", 1, None))
     change = ["--set", "epochs=0.5", "--set", "sgd.lr=0.2", "--set", "config.topology=complete"]
@@ -249,6 +261,8 @@ BAD = {
     "a partition there is not": ((*DPSGD, "--set", "partition=foo"), ["unknown partition 'foo'", "iid"]),
     "a world there is not": ((*DPSGD, "--set", "world=foo"), ["unknown world 'foo'"]),
     "a world there is not, by its option": ((*DPSGD, "--world", "foo"), ["unknown world 'foo'", "mpi, simulated"]),
+    "an MPI to bind without an image": ((*DPSGD, "--bind-mpi", "/opt/mpi"), ["--bind-mpi needs --container"]),
+    "a launcher there is not": (("doctor", "--launcher", "ssh"), ["launcher must be local or slurm, not 'ssh'"]),
     "a platform there is not": ((*DPSGD, "--platform", "foo"), ["unknown platform 'foo'", "piz-daint"]),
     "a platform file there is not": ((*DPSGD, "--platform", "foo.toml"), ["foo.toml", "cannot be read"]),
     "a platform for MPI": ((*DPSGD, "--world", "mpi", "--platform", "piz-daint"), ["--platform", "simulated"]),

@@ -200,6 +200,7 @@ VARIABLES = {
     "RESULTS": ("report", "--results"), "SEEDS": ("reproduce-demo", "--seeds"), "SITE": ("doctor", "--site"),
     "CONTAINER": ("doctor", "--container"), "LAUNCHER": ("doctor", "--launcher"), "NP": ("reproduce-demo", "--workers"),
     "SCALE": ("reproduce-demo", "--scale"), "JOBS": ("reproduce-demo", "--jobs"),
+    "CIFAR10_DIR": ("reproduce-demo", "--cifar10-dir"),
 }  # fmt: skip
 
 
@@ -229,6 +230,24 @@ def test_a_variable_of_make_is_one_word(environment: Path, variable: str, value:
             assert words[words.index(option) + 1] == value
 
 
+@pytest.mark.parametrize("variable", ["CIFAR10_DIR", "CIFAR100_DIR", "IMAGENET_DIR", "LIBSVM_DIR", "BUILD_FILES"])
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_folder_that_is_given_to_make_is_that_of_the_commands(
+    environment: Path, tmp_path: Path, variable: str, exported: bool
+) -> None:
+    value = "/my $(shell touch pwned)/$HOME/it's #1"
+    tell = environment / "bin" / "python"  # what runs the tests
+    tell.write_text(f'#!/bin/sh\nprintf %s "${variable}"\n')
+    tell.chmod(0o755)
+    ran = (
+        make(environment, tmp_path, "test", **{variable: value})
+        if exported
+        else make(environment, tmp_path, "test", f"{variable}={value}")
+    )
+    assert ran.stdout == value
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_targets_name_is_one_word(environment: Path, tmp_path: Path) -> None:
     ran = make(environment, tmp_path, "reproduce-x'; touch pwned; '")
     assert ran.stdout.split("\0")[:2] == ["reproduce", "x'; touch pwned; '"]
@@ -249,6 +268,22 @@ def test_clean_runs_removes_what_runs_left_and_nothing_else(tmp_path: Path, name
     assert all(folder.is_dir() for folder in kept)
     assert not any(folder.exists() for folder in gone)
     assert not (tmp_path / "pwned").exists()
+
+
+def test_clean_runs_stays_here_whatever_cd_would_find_elsewhere(tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "results" / ".scratch", tmp_path / "elsewhere" / "results" / ".scratch"
+    for folder in (here, elsewhere):
+        folder.mkdir(parents=True)
+    assert make(tmp_path, tmp_path, "clean-runs", CDPATH=str(tmp_path / "elsewhere")).returncode == 0
+    assert not here.exists() and elsewhere.is_dir()
+
+
+@pytest.mark.parametrize("launcher", ["$(shell touch pwned)", "nowhere", "local;"])
+def test_a_launcher_there_is_not_starts_nothing(environment: Path, tmp_path: Path, launcher: str) -> None:
+    ran = make(environment, tmp_path, "reproduce-demo", f"LAUNCHER={launcher}")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"LAUNCHER is local or slurm, not {launcher}" in ran.stderr
+    assert os.listdir(tmp_path) == []
 
 
 # -- containers

@@ -6,6 +6,7 @@ import pickle
 import struct
 import sys
 import zipfile
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,10 @@ def test_no_call_is_made(content: bytes) -> None:
         pickles.loads(content, {})
 
 
-@pytest.mark.timeout(10)
-def test_a_key_whose_hash_would_take_for_ever_is_refused() -> None:
+@pytest.mark.parametrize("depth", [1, 100])  # the second takes for ever in C, where no timeout of a test gets through
+def test_a_key_whose_hash_would_take_for_ever_is_refused(depth: int) -> None:
     with pytest.raises(ValueError, match="a key that is neither text nor number"):
-        pickles.loads(b"\x80\x02})" + b"q\x00h\x00\x86" * 100 + b"K\x01s.", {})
+        pickles.loads(b"\x80\x02})" + b"q\x00h\x00\x86" * depth + b"K\x01s.", {})
 
 
 def test_a_high_memo_index_takes_no_memory() -> None:
@@ -72,11 +73,24 @@ def test_a_high_memo_index_takes_no_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b".", b"\x80\x02", b"t.", b"(t", b"R.", b"h\x01.", b"]Na", b"Nb.", b"Q.", b"\x8e" + b"\xff" * 8]
-)
+    "content",
+    [
+        b"", b".", b"\x80\x02", b"t.", b"(t", b"R.", b"h\x01.", b"]Na", b"Nb.", b"Q.", b"\x8e" + b"\xff" * 8,
+        b"NNR.", b"NNb.", b"NNa.", b"}Na.", b"N(NNu.", b"](K\x01K\x01u.", b"}(K\x01u.", b"NN\x93.",
+    ],
+)  # fmt: skip
 def test_a_damaged_pickle_is_a_value_error(content: bytes) -> None:
     with pytest.raises(ValueError):
         pickles.loads(content, {})
+
+
+@pytest.mark.parametrize("error", [OverflowError, AttributeError, IndexError, TypeError])
+def test_arguments_that_a_maker_cannot_use_are_a_value_error(error: type[Exception]) -> None:
+    def maker(*_: object) -> None:
+        raise error("no such shape")
+
+    with pytest.raises(ValueError, match="it is damaged: no such shape"):
+        pickles.loads(b"cof\nrows\n)R.", {"of.rows": maker})
 
 
 # -- saved states
@@ -131,6 +145,18 @@ def changed(content: bytes, name: str, change: Any, how: int = zipfile.ZIP_STORE
     return out.getvalue()
 
 
+def overlapping(content: bytes) -> bytes:
+    """Return a file whose directory has its largest entry twice, so that it would be more than there is."""
+    out = io.BytesIO(content)
+    with zipfile.ZipFile(out, "a") as file:
+        largest = max(file.infolist(), key=lambda entry: entry.file_size)
+        again = copy(largest)
+        again.filename = "archive/data/1"
+        file.filelist.append(again)
+        file._didModify = True  # type: ignore[attr-defined]
+    return out.getvalue()
+
+
 WHOLE = saved({"x": torch.arange(4.0)})
 OTHER = "big" if sys.byteorder == "little" else "little"
 
@@ -151,6 +177,8 @@ OTHER = "big" if sys.byteorder == "little" else "little"
             "asks for torch.Float",
         ),
         (changed(WHOLE, "pkl", lambda _: ATTACKS[0]), "asks for os.system"),
+        (changed(WHOLE, "pkl", lambda _: b"ctorch\nFloatStorage\n)R."), "calls a type"),
+        (overlapping(saved({"x": torch.arange(1000.0)})), "it is packed"),
         (WHOLE[:-1], "zip"),
     ],
 )
@@ -194,13 +222,21 @@ def test_a_state_of_another_run_is_refused_in_one_line(part: str, value: Any) ->
         ('["\\ud800"]', "control characters"),
         ('{"a\\u001b[31m": 1}', "control characters"),
         ('["\\u0000"]', "control characters"),
+        ('["\x7f"]', "control characters"),
+        ('["\u202e"]', "control characters"),
         ("9" * 5000, "4300 digits"),
     ],
 )
 def test_json_that_would_break_what_comes_after_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "x.json").write_text(text)
+    (tmp_path / "x.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=words):
         read_json(tmp_path / "x.json")
+
+
+def test_what_is_no_file_of_json_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(UserError, match=f"{path} cannot be read: "):
+            read_json(path)
 
 
 def changed_head(path: Path, **parts: Any) -> Path:
@@ -214,6 +250,7 @@ def changed_head(path: Path, **parts: Any) -> Path:
         ({"provenance": []}, "provenance is missing or no table"),
         ({"outcome": None}, "outcome is missing or no table"),
         ({"outcome": {"wall_s": "long"}}, "wall_s must be a number, not 'long'"),
+        ({"outcome": {"wall_s": True}}, "wall_s must be a number, not True"),
         ({"provenance": {"git_commit": 7}}, "git_commit must be a text, not 7"),
         ({"tables_sha256": {"../../x": "0"}}, "names no table"),
         ({"tables_sha256": {"/dev/zero": "0"}}, "names no table"),
@@ -252,12 +289,15 @@ SPEC = {
         ("task", "a/b"),
         ("algorithm", "../x"),
         ("algorithm", "x" * 81),
+        ("task", "é"),
+        ("workers", True),
         ("partition", 5),
         ("delays", []),
         ("config", [["x", [{"a": 1}]]]),
         ("config", [["x", float("nan")]]),
         ("sgd", {"lr": float("inf")}),
         ("sgd", {"lr": 0.1, "milestones": ["a"]}),
+        ("sgd", {"lr": 0.1, "milestones": [1.5]}),
         ("config", 5),
         ("task_config", [["a"]]),
         ("sgd", []),
@@ -267,6 +307,13 @@ def test_a_spec_that_nothing_could_run_is_refused(field: str, value: Any) -> Non
     from_dict(SPEC)
     with pytest.raises(UserError):
         from_dict(SPEC | {field: value})
+
+
+@pytest.mark.parametrize("platform", ["a/b@1", "x" * 101])
+def test_a_platform_whose_name_is_that_of_no_file_is_refused(platform: str) -> None:
+    from_dict(SPEC | {"world": "simulated", "platform": "x" * 100})
+    with pytest.raises(UserError, match="a platform's name"):
+        from_dict(SPEC | {"world": "simulated", "platform": platform})
 
 
 @pytest.mark.timeout(20)
@@ -296,16 +343,43 @@ def test_long_delays_have_a_name_that_fits_a_file() -> None:
 ELSEWHERE = {"paper": "../x", "study": "y", "scale": "smoke", "seed": 1, "world": "theory"}
 
 
-@pytest.mark.parametrize("changes", [{"study": ELSEWHERE}, {"sources_sha256": {"../../etc/passwd": ""}}])
-def test_a_study_names_no_file_elsewhere(tmp_path: Path, changes: Any) -> None:
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"study": ELSEWHERE}, "paper must be a name"),
+        ({"study": ELSEWHERE | {"paper": "x", "seed": "1"}}, "seed must be a whole number"),
+        ({"study": ELSEWHERE | {"paper": "x", "scale": "huge"}}, "unknown scale 'huge'"),
+        ({"study": {"paper": "x"}}, "is not of a study"),
+        ({"study": []}, "is not of a study"),
+        ({"tables_sha256": {}}, "is not of a study"),
+        ({"provenance": None}, "provenance is missing or no table"),
+        ({"sources_sha256": []}, "sources_sha256 is no table"),
+        ({"sources_sha256": {"../../etc/passwd": ""}}, "names no file of this project"),
+    ],
+)
+def test_a_head_that_is_of_no_study_is_refused(tmp_path: Path, changes: Any, words: str) -> None:
+    folder = study(tmp_path)
+    assert read_study(folder).run == STUDY
+    with pytest.raises(UserError, match=rf"study.json.*{words}"):
+        read_study(changed_head(folder / "study.json", **changes))
+
+
+STUDY = StudyRun("toy", "steps", "smoke", 1, "theory")
+
+
+def study(root: Path) -> Path:
     import pandas as pd
 
-    run = StudyRun("toy", "steps", "smoke", 1, "theory")
     outcome = {"wall_s": 1.0, "rows": 1, "started_utc": ""}
-    folder = Studies(tmp_path).add(run, pd.DataFrame({"x": [1]}), provenance={}, outcome=outcome, sources_sha256={})
-    assert read_study(folder).run == run
-    with pytest.raises(UserError, match=r"study.json: "):
-        read_study(changed_head(folder / "study.json", **changes))
+    return Studies(root).add(STUDY, pd.DataFrame({"x": [1]}), provenance={}, outcome=outcome, sources_sha256={})
+
+
+@pytest.mark.parametrize("content", [b"", b'x\n"1\n', b"\xff\xfe"])
+def test_a_table_of_a_study_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = study(tmp_path)
+    (folder / "table.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"table.csv cannot be read: "):
+        _ = read_study(folder).table
 
 
 @pytest.mark.parametrize(
@@ -338,12 +412,20 @@ def test_an_order_of_locks_of_other_ranks_is_refused(tmp_path: Path, rows: str, 
         ("x = 1\n" * 20_000, "more than 65536 bytes"),
         ("x = " + "[" * 4000, "nested too deeply"),
         (f"x = 0x{'f' * 100}", "more than 64 bits"),
+        (f"x = [{{ y = [0x{'f' * 100}] }}]", "more than 64 bits"),
         ("x = \xff", "not TOML"),
     ],
 )
 def test_toml_that_takes_for_ever_is_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "x.toml").write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=words):
+        read_toml(tmp_path / "x.toml", "site")
+
+
+def test_of_an_endless_file_no_more_is_read_than_toml_may_have(tmp_path: Path) -> None:
+    with (tmp_path / "x.toml").open("wb") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(UserError, match="more than 65536 bytes"):
         read_toml(tmp_path / "x.toml", "site")
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,21 @@ def test_an_interrupted_writing_leaves_nothing(store: Store) -> None:
         add(store, outcome={"state": object()})
     assert list(store.root.iterdir()) == []
     assert not store.has(RUN)
+
+
+def test_a_record_is_on_the_disk_before_it_has_its_name_and_the_name_before_it_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def note(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append("the folder" if path == store.root.resolve() else path.name)
+        assert store.has(RUN) == (synced[-1] == "the folder")
+
+    monkeypatch.setattr("os.fsync", note)
+    add(store)
+    assert synced == ["epochs.csv", "workers.csv", "run.json", "the folder"]
 
 
 def test_a_column_nobody_knows_is_an_error(store: Store) -> None:

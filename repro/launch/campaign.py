@@ -223,7 +223,8 @@ def _announce(runs: list[PlannedRun], to_do: list[PlannedRun], results: Path, jo
     if done:
         stores = Stores.of(results)
         made = {
-            (p["cpu"], (p["git_commit"] or "unknown")[:9]) for p in (stores.provenance(m.run) for m in runs if m.done)
+            (p.get("cpu") or "an unknown machine", (p.get("git_commit") or "unknown")[:9])
+            for p in (stores.provenance(m.run) for m in runs if m.done)
         }
         print("done before: " + "; ".join(f"on {cpu}, commit {commit}" for cpu, commit in sorted(made)))
         print(f"these are in {results}; to make your own beside them, name another folder of results")

@@ -279,4 +279,5 @@ def _line_data(stacked: "pd.DataFrame", figure: Lines) -> "pd.DataFrame":
 def _short(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "∞"
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    # a dollar sign in a text of a table begins no formula
+    return f"{value:g}" if isinstance(value, int | float) else str(value).replace("$", r"\$")

@@ -2,7 +2,11 @@
 
 import bz2
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
 from repro.errors import UserError
 from repro.tasks.data import libsvm as module
+from repro.tasks.data import rows as rows_module
 from repro.tasks.data.folders import DataFolders
 from repro.tasks.data.libsvm_parser import number
 from repro.tasks.data.rows import SHAPES, Shape, load_rows, synthetic_dense, synthetic_sparse
@@ -28,6 +33,23 @@ def test_numbers_are_read_as_python_reads_them(value: float) -> None:
         found, end = number(padded, 0)
         assert end == len(text)
         assert np.float32(found) == np.float32(float(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1e99999999999999999999",
+        "-1e18446744073709551617",
+        "1e-99999999999999999999",
+        "9" * 30,
+        f"0.{'0' * 30}123e31",
+        "1" + "0" * 40,
+    ],
+)
+def test_numbers_of_more_digits_than_an_integer_has_are_read_as_python_reads_them(text: str) -> None:
+    found, end = number(np.frombuffer(f"{text}:".encode(), np.uint8), 0)
+    assert end == len(text)
+    assert found == pytest.approx(float(text), rel=1e-15)
 
 
 @pytest.mark.parametrize("text", ["", "-", ".", "x", "1e", "+.e3"])
@@ -79,6 +101,11 @@ def test_the_cache_is_enough_and_a_new_file_makes_it_anew(tmp_path: Path) -> Non
         ("1 1:1\n-1 2:1 1:1\n", "line 2: not a row"),
         ("1 1:1\nwhat\n", "line 2: not a row"),
         ("1 1:1\n-1 1.5:1\n", "line 2: not a row"),
+        ("1 1:1\n-1 0:1\n", "line 2: not a row"),
+        ("1 1:1\n-1 2:\n", "line 2: not a row"),
+        ("1 1:1\n-1 2: 3:1\n", "line 2: not a row"),
+        ("1 1:1\n-1 2 1\n", "line 2: not a row"),
+        ("1 1:1\n-1 1:1+2:1\n", "line 2: not a row"),
         ("1 1:1\n-1 2:1" + "0" * 300, "a line is too long"),
         ("1 1:1\n", "1 samples, not 2"),
         ("1 1:1\n-1 1:1\n1 1:1\n", "more than 2 samples"),
@@ -91,6 +118,35 @@ def test_another_file_is_refused_and_leaves_nothing(tmp_path: Path, text: str, m
     with pytest.raises(UserError, match=message):
         load_rows("set", DataFolders(libsvm=tmp_path, cache=tmp_path / "cache"), {"set": Shape(2, 3, dense)})
     assert list((tmp_path / "cache" / "rows").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-9], lambda _: b"BZh9 is no more than its name"])
+def test_a_packed_set_that_is_damaged_is_one_line(tmp_path: Path, damage: Any) -> None:
+    write(tmp_path / "set.bz2", packed=True)
+    (tmp_path / "set.bz2").write_bytes(damage((tmp_path / "set.bz2").read_bytes()))
+    with pytest.raises(UserError, match=r"set.bz2 cannot be read: ") as refused:
+        load_rows("set", DataFolders(libsvm=tmp_path, cache=tmp_path / "cache"), {"set": Shape(N, D, False)})
+    assert "\n" not in str(refused.value)
+    assert list((tmp_path / "cache" / "rows").iterdir()) == []
+
+
+def test_of_several_that_want_rows_one_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "set", packed=False)
+    folders, shapes = DataFolders(libsvm=tmp_path, cache=tmp_path / "cache"), {"set": Shape(N, D, False)}
+    makes, another = rows_module._convert, threading.Barrier(2)
+    makers: list[int] = []
+
+    def convert(*arguments: Any) -> None:
+        makers.append(threading.get_ident())
+        with suppress(threading.BrokenBarrierError):
+            another.wait(1.0)
+        makes(*arguments)
+
+    monkeypatch.setattr(rows_module, "_convert", convert)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (pool.submit(load_rows, "set", folders, shapes) for _ in range(2))
+    assert np.array_equal(first.result().values, second.result().values)
+    assert len(makers) == 1
 
 
 def test_a_set_that_is_not_there_is_named_with_where_to_get_it(tmp_path: Path) -> None:

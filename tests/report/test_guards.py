@@ -29,6 +29,11 @@ def edit_csv(path: Path, row: int, column: str, value: str) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+def edit_column(path: Path, column: str, value: str) -> None:
+    for row in range(1, len(path.read_text().splitlines())):
+        edit_csv(path, row, column, value)
+
+
 def edit_run(folder: Path, **changes: object) -> None:
     path = folder / "run.json"
     content = json.loads(path.read_text())
@@ -65,6 +70,9 @@ TAMPERING: dict[str, tuple[Callable[[Path], object], str]] = {
     "stopped early": (lambda f: edit_rows(f / "epochs.csv", 3), "drew"),
     "changed loss": (lambda f: edit_csv(f / "epochs.csv", 4, "train_loss", "0.01"), "changed after the run"),
     "changed accuracy": (lambda f: edit_csv(f / "epochs.csv", 2, "test_top1_percent", "99.0"), "changed after the run"),
+    "no samples": (lambda f: edit_column(f / "epochs.csv", "epoch", "0"), "no samples were drawn"),
+    "endless samples": (lambda f: edit_column(f / "epochs.csv", "epoch", "1e-320"), "no samples were drawn"),
+    "other models": (lambda f: edit_column(f / "epochs.csv", "evaluated_model", "local"), "no row of the model"),
     "point written twice": (lambda f: edit_rows(f / "epochs.csv", 2, times=2), "two rows"),
 }
 

@@ -14,6 +14,8 @@ import pytest
 from repro.papers.paper import Claim, Study
 from repro.report.html import build
 from repro.report.library import read_library
+from repro.report.studyfigures import study_figures_of
+from repro.report.style import figure_style
 from repro.report.verdicts import Judgement, judge
 from repro.runs.provenance import ROOT
 from repro.runs.study import Studies
@@ -124,6 +126,30 @@ def test_a_table_of_other_code_is_told_apart(tmp_path: Path) -> None:
     found = judged(tmp_path)
     assert "computed before repro/draws.py changed" in found["largest"].note
     assert "changed" not in found["ends-low"].note
+
+
+def of_another_version(results: Path, change: Callable[[pd.DataFrame], object]) -> Path:
+    """Write one table of noisy lines, changed, with the right digest."""
+    publish(results)
+    table, run = toy_studies.noisy("laptop", 1), NOISY.run("maths", "laptop", 1)
+    change(table)
+    return Studies(results / "studies").add(run, table, provenance={}, outcome={}, sources_sha256={})
+
+
+def test_a_claim_on_a_table_without_its_column_is_inconclusive(tmp_path: Path) -> None:
+    of_another_version(tmp_path, lambda table: table.pop("loss"))
+    found = judged(tmp_path)["ends-low"]
+    assert found.word == "inconclusive"
+    assert "does not fit what is in the tables: KeyError: 'loss'" in found.note
+
+
+def test_a_text_of_a_table_is_no_formula_in_a_figure(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    of_another_version(tmp_path, lambda table: table.replace({"a": r"$\frac$"}, inplace=True))
+    (figure,) = study_figures_of(PAPERS, read_library(tmp_path).studies)
+    with figure_style():
+        figure.drawing.write(tmp_path, ["svg"])
+    assert (tmp_path / f"{figure.name}.svg").is_file()
+    assert capfd.readouterr().err == ""  # it would be told that it cannot be drawn
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,8 @@ def test_a_packaged_site_names_its_cluster_and_starts_ranks(name: str) -> None:
         ('time = "soon"\n', ["time limit", "'soon'"]),
         ("cores_per_node = 4\ncores_per_rank = 8\n", ["a node has not the cores"]),
         ('gpu_options = ["--gres=gpu:{number}"]\n', ["{gpus}", "number"]),
+        ('container = "apptainer \'exec"\n', ["container is no command line"]),
+        ("concurrent = 10000000000\n", ["more than any cluster has"]),
         ("partition\n", ["not TOML"]),
     ],
 )
@@ -53,6 +55,11 @@ def test_what_a_site_file_may_not_say_is_one_line_with_the_file(tmp_path: Path, 
         ('title = "x"', "launcher is missing"),
         ('title = "x"\nlauncher = "srun"', "{ranks}"),
         ('title = "x"\nlauncher = "srun -n {size}"', "size"),
+        ('title = "x"\nlauncher = "srun -n {ranks:3}"', "know only"),
+        ('title = "x"\nlauncher = "srun -n {ranks!r}"', "know only"),
+        ('title = "x"\nlauncher = "srun -n {ranks} }"', "know only"),
+        ('title = "x"\nlauncher = "srun -n {ranks} {ranks.real}"', "know only"),
+        ('title = "x"\nlauncher = "srun -n {ranks} \'"', "know only"),
     ],
 )
 def test_a_site_needs_a_title_and_a_launcher_line(tmp_path: Path, content: str, word: str) -> None:
@@ -80,7 +87,7 @@ def test_limits_are_read_as_slurm_reads_them(text: str, seconds: float) -> None:
     assert limit_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "soon", "1:2:3:4", "-5", "1.5", "0:00:00"])
+@pytest.mark.parametrize("text", ["", "0", "\u0661", "soon", "1:2:3:4", "-5", "1.5", "0:00:00"])
 def test_limits_that_are_none(text: str) -> None:
     with pytest.raises(UserError, match="time limit"):
         limit_s(text)

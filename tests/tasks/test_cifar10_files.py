@@ -276,6 +276,42 @@ def test_a_link_out_of_the_archive_is_refused(tiny: Tiny, tmp_path: Path) -> Non
     assert not list(cache.iterdir())
 
 
+GOOD: dict[bytes, Any] = {b"data": np.zeros((2, 3072), np.uint8), b"labels": [0, 9]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({b"data": None}, "has no images of CIFAR-10"),
+        ({b"data": [0, 0]}, "has no images of CIFAR-10"),
+        ({b"data": np.zeros((2, 10), np.uint8)}, "has no images of CIFAR-10"),
+        ({b"data": np.zeros((2, 3072), np.int16)}, "has an array of 'i2'"),
+        ({b"labels": None}, "has not one label for each of its 2 images"),
+        ({b"labels": [0]}, "has not one label for each of its 2 images"),
+        ({b"labels": b"ab"}, "has not one label for each of its 2 images"),
+        ({b"labels": [0, 10]}, "has a label that is no class of CIFAR-10"),
+        ({b"labels": [-1, 0]}, "has a label that is no class of CIFAR-10"),
+        ({b"labels": [0.5, 0]}, "has a label that is no class of CIFAR-10"),
+        ({b"labels": [True, 0]}, "has a label that is no class of CIFAR-10"),
+    ],
+)
+def test_a_file_of_something_else_is_one_line_even_with_the_right_md5(
+    tiny: Tiny, changes: dict[bytes, Any], words: str
+) -> None:
+    path = tiny.folder / "data_batch_3"
+    path.write_bytes(official_pickle(GOOD | changes))
+    md5 = tiny.md5 | {path.name: hashlib.md5(path.read_bytes()).hexdigest()}
+    with pytest.raises(UserError, match=words) as refused:
+        load(tiny.folder, md5=md5)
+    assert str(path) in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_file_that_has_gone_is_named(tiny: Tiny) -> None:
+    (tiny.folder / "test_batch").unlink()
+    with pytest.raises(UserError, match=r"test_batch cannot be read: No such file"):
+        load(tiny.folder, md5=tiny.md5)
+
+
 class Malicious:
     def __init__(self, trace: Path) -> None:
         self.trace = trace

@@ -1,5 +1,6 @@
 """Archives and download places that mean harm: nothing is written elsewhere, nothing waits or grows without end."""
 
+import gzip
 import hashlib
 import struct
 import tarfile
@@ -119,6 +120,28 @@ def test_an_archive_cut_short_is_one_line(tiny: Tiny, tmp_path: Path, length: in
     with pytest.raises(UserError, match=rf"{ARCHIVE} cannot be unpacked") as refused:
         locate(tiny.packed, tmp_path / "data", md5=tiny.md5, archive=cut)
     assert "\n" not in str(refused.value)
+
+
+def test_packed_bytes_that_are_none_are_one_line(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(PLAIN))
+    content[10] = 0xFF  # a block of a kind there is not
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        unpacked(bytes(content), tmp_path)
+
+
+def test_an_archive_without_the_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"set.tar cannot be unpacked: it has no file 'set/a'"):
+        unpacked(header("set/b", 0) + bytes(1024), tmp_path)
+
+
+def test_where_another_process_was_faster_its_folder_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a").write_bytes(b"abc")
+    assert unpacked(PLAIN, tmp_path) == tmp_path / "set"
+    (other := tmp_path / "other").mkdir()
+    (other / "set").touch()
+    with pytest.raises(OSError, match="Not a directory"):
+        unpacked(PLAIN, other)
 
 
 # -- downloads
@@ -258,6 +281,24 @@ def test_a_slow_place_that_goes_on_is_waited_for(tmp_path: Path, place: Callable
 
     fetch(Archive(place(slowly), len(content), hashlib.md5(content).hexdigest()), tmp_path / "set", None, TIMEOUT_S)
     assert (tmp_path / "set").read_bytes() == content
+
+
+def test_a_place_that_does_not_speak_http_is_one_line(
+    tiny: Tiny, tmp_path: Path, place: Callable[[Answer], str]
+) -> None:
+    def speaks_otherwise(request: BaseHTTPRequestHandler, ended: threading.Event) -> None:
+        request.wfile.write(b"220 ready\r\n")
+
+    there = Archive(place(speaks_otherwise), 1, "0" * 32)
+    with pytest.raises(UserError, match=r"cannot be downloaded from .*220 ready") as refused:
+        locate(None, tmp_path / "data", md5=tiny.md5, archive=there)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_archive_that_cannot_be_unpacked_here_is_one_line(tiny: Tiny, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot be unpacked in .*file/data/: .*Not a directory"):
+        locate(tiny.packed, tmp_path / "file" / "data", md5=tiny.md5, archive=tiny.archive)
 
 
 def test_the_right_size_with_other_bytes_is_refused(tmp_path: Path, place: Callable[[Answer], str]) -> None:

@@ -4,11 +4,13 @@ import gzip
 import io
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,6 +209,10 @@ def class_in_words(place: Path, made: dict[str, list[Sample]]) -> None:
     write_shard(place / "a-train.tar", made["train"], lambda label: b"fish")
 
 
+def folder_for_a_shard(place: Path, made: dict[str, list[Sample]]) -> None:
+    (place / "a-train.tar").mkdir()
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -220,6 +226,7 @@ def class_in_words(place: Path, made: dict[str, list[Sample]]) -> None:
         (packed_shard, "imagenet1k-train-0001.tar is damaged or no plain tar file"),
         (no_class, "n01440764_0.JPEG in .*n01440764.tar has no class: there is no n01440764_0.cls"),
         (class_1000, r"n01440764_0.cls in .*a-train.tar is no class from 0 to 999: b'1000'"),
+        (folder_for_a_shard, "a-train.tar cannot be read: Is a directory"),
         (class_in_words, "is no class from 0 to 999: b'fish'"),
     ],
 )
@@ -230,6 +237,16 @@ def test_what_is_missing_or_wrong_is_one_clear_line(
     with pytest.raises(UserError, match=words) as error:
         imagenet.load_from(DataFolders(imagenet=tmp_path))
     assert "\n" not in str(error.value)
+
+
+def test_more_classes_than_imagenet_has_are_refused(
+    made: dict[str, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagenet, "NUM_CLASSES", len(WNIDS) - 1)
+    for split in made:
+        write_folders(tmp_path, split, made[split])
+    with pytest.raises(UserError, match=rf"{tmp_path}/train holds more than {len(WNIDS) - 1} classes"):
+        imagenet.load_from(DataFolders(imagenet=tmp_path))
 
 
 def test_nothing_in_a_shard_is_unpacked(made: dict[str, list[Sample]], tmp_path: Path) -> None:
@@ -400,6 +417,38 @@ def test_a_damaged_image_is_named(
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     task.loaders.close()
+
+
+def gif() -> bytes:
+    """Return an image of a format that ImageNet has not."""
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "GIF")
+    return out.getvalue()
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    parts = [struct.pack(">I", len(x)) + name + x + struct.pack(">I", zlib.crc32(name + x)) for name, x in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def huge() -> bytes:
+    """Return a few bytes that say they are 900 million pixels."""
+    return png((b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b""))
+
+
+def packed_text() -> bytes:
+    """Return an image with a few bytes of text that unpack to two million."""
+    text = b"k\0\0" + zlib.compress(bytes(1 << 21))
+    return png((b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)), (b"zTXt", text), (b"IDAT", b""), (b"IEND", b""))
+
+
+@pytest.mark.parametrize(
+    ("make_image", "words"), [(gif, "no image"), (huge, "exceeds limit"), (packed_text, "too large")]
+)
+def test_an_image_that_means_harm_is_damaged(tmp_path: Path, make_image: Callable[[], bytes], words: str) -> None:
+    (tmp_path / "x.JPEG").write_bytes(make_image())
+    with pytest.raises(UserError, match=rf"x.JPEG is damaged: .*{words}"):
+        decode(Request(str(tmp_path / "x.JPEG"), 0, -1, None))
 
 
 @pytest.mark.parametrize("loaders", [0, 1])

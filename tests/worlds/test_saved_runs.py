@@ -1,6 +1,7 @@
 """Simulated runs that are saved, torn down and made anew from there are the runs they would have been, bit for bit."""
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -183,6 +184,21 @@ def test_a_run_that_has_diverged_is_not_stopped_any_more(tmp_path: Path, monkeyp
     assert simulate(run, task, MACHINES[0], method=DPSGD, saver=saver).diverged
     assert saver._stops
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_is_on_the_disk_before_its_head_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, folder = spec(next(case for case in CASES if case.method is DPSGD), QUADRATIC), tmp_path / "run.checkpoints"
+    synced: list[str] = []
+
+    def note(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(str(path.relative_to(tmp_path.resolve())))
+        assert (folder / "000001" / HEAD).exists() == (synced.count("run.checkpoints/000001") == 2)
+
+    monkeypatch.setattr("os.fsync", note)
+    Checkpoints(folder, run, OneProcess()).save({"x": torch.zeros(1)}, [])
+    state = "run.checkpoints/000001"
+    assert synced == [f"{state}/rank-00000.draft", state, "run.checkpoints", f"{state}/whole.draft", state]
 
 
 def test_a_program_that_does_something_else_is_told() -> None:
