@@ -1,6 +1,5 @@
 """The command `repro`. Everything heavy is imported inside the commands, so that `--help` answers at once."""
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -405,9 +404,6 @@ def main() -> None:
     except (KeyboardInterrupt, Abort):
         print("interrupted: finished runs are kept, and the same command goes on from there", file=sys.stderr)
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     sys.exit(code)
 
 
