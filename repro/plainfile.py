@@ -8,7 +8,7 @@ def plain(path: Path) -> Path:
     """Return the path of a file, which may be read to its end.
 
     Raises:
-        OSError: it is not there, or a pipe or a device, which would be waited for, or read, without end.
+        OSError: it is a pipe or a device, which would be waited for, or read, without end.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
