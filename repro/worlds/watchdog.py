@@ -1,6 +1,7 @@
 """Ends an MPI run in which nothing moves any more, and says what each rank does and who waits for whom."""
 
 import math
+import signal
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ TIMEOUT_S = 300.0
 _LOOK_S, _COLLECT_LOOK_S = 1.0, 0.05
 _COLLECT_S = 3.0  # several looks of the others
 FORWARD_S = 1.0  # an mpirun that is told of an abort may drop what it has not read yet
+ABORT_S = 10
 _QUESTION, _ANSWER = 0, 1
 
 
@@ -192,6 +194,7 @@ class Watchdog:
         head = f"no progress for {self._timeout_s:g} s; rank {self._comm.rank} asked all ranks what they do:"
         print(f"{head}\n{report(states, self._comm.size)}", file=sys.stderr, flush=True)
         time.sleep(FORWARD_S)
+        signal.alarm(ABORT_S)  # ends this rank should the abort hang, as it may where a rank has died
         MPI.COMM_WORLD.Abort(EXIT_DEADLOCK)
 
     def _send(self, message: object, rank: int, tag: int) -> None:

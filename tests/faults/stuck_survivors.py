@@ -1,14 +1,20 @@
-"""A rank dies, and then one of the others waits for a message that nobody sends: the watchdog still ends the run."""
+"""A rank dies, and then one of the others waits for a message that nobody sends: the watchdog still ends the run, with
+the argument `hangs` where MPI_Abort does, too.
+"""
 
 import os
 import signal
+import sys
+import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import torch
 from mpi4py import MPI
 
+from repro.worlds import watchdog
 from repro.worlds.comm import RankLost
-from repro.worlds.mpi import MpiComm
+from repro.worlds.mpi import MpiComm, die
 
 TIMEOUT_S = 2.0
 
@@ -24,7 +30,15 @@ def main() -> None:
     if world.rank == 0:
         comm.irecv(torch.ones(10), 2, 7).wait()
     comm.survivors()
+    die()
 
 
 if __name__ == "__main__":
+    if "hangs" in sys.argv:
+        watchdog.MPI = SimpleNamespace(  # type: ignore[misc, assignment]
+            Exception=MPI.Exception,
+            ERR_PROC_FAILED=MPI.ERR_PROC_FAILED,
+            Status=MPI.Status,
+            COMM_WORLD=SimpleNamespace(Abort=lambda code: time.sleep(3600)),
+        )
     main()

@@ -130,6 +130,13 @@ def test_survivors_that_wait_for_each_other_are_told_of(tmp_path: Path) -> None:
     assert code == EXIT_DEADLOCK
 
 
+def test_an_abort_that_hangs_ends_its_rank_all_the_same(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "tests.faults.stuck_survivors", "hangs"]
+    with mpirun(4, program, tmp_path, survive=True) as process:
+        process.wait(60)
+    assert "no progress for 2 s" in (tmp_path / "output.txt").read_text()
+
+
 def test_a_rank_that_raises_dies_alone(tmp_path: Path) -> None:
     run = run_of("swarm")
     assert set(make(run, tmp_path, Deadly({1: 9}, "error")).get(run).outcome["lost"]) == {"1"}
