@@ -8,7 +8,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import final
@@ -28,8 +28,8 @@ from repro.worlds import platform
 from tests.conformance.case import Case
 from tests.conformance.cases import CASES
 
-RANKS: Mapping[World, int] = {"simulated": 4, "mpi": 2}
-"""On ranks so many as even a small machine has cores: where they share one, a step takes ten times as long."""
+RANKS = 2
+"""As many as even a small machine has cores: where ranks share one, a step takes ten times as long."""
 
 STEPS = 100_000
 LOOKS = 200
@@ -90,11 +90,11 @@ KEY = ["method", "config", "world", "steps"]
 
 
 def forms() -> Iterator[Case]:
-    """A case of each method with four workers, if it is for so many, and of each form that keeps or waits otherwise."""
+    """A case of each method, with so many workers if it is for them, and of each form that keeps or waits otherwise."""
     found: dict[object, Case] = {}
     for case in CASES:
         form = case.method, case.timing, case.config.get("overlap"), case.config.get("schedule")
-        if RANKS["simulated"] in case.sizes or form not in found:
+        if RANKS in case.sizes or form not in found:
             found[form] = case
     return iter([*found.values(), WITH_SERVER])
 
@@ -102,8 +102,7 @@ def forms() -> Iterator[Case]:
 def run_of(case: Case, world: World, steps: int) -> Run:
     """The run of a case on a task that costs next to nothing."""
     servers = int(case.config.get("servers", 0))
-    ranks = RANKS[world]
-    workers = (ranks if ranks in case.sizes else max(case.sizes)) - servers
+    workers = (RANKS if RANKS in case.sizes else max(case.sizes)) - servers
     task = options(num_features=20, num_samples=400)
     run = Run(
         NAMES[case.method], "quadratic", workers, 1, 4, (steps - 0.5) * workers * 4 / 400, Sgd(0.01), "smoke",
