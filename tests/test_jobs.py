@@ -282,12 +282,12 @@ def test_an_interruption_takes_all_runs_along(tmp_path: Path, how: signal.Signal
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_run_that_is_killed_is_told_of_and_the_others_go_on(tmp_path: Path) -> None:
     epochs = 20.0
     with training(arguments(tmp_path, "--seeds", "3", epochs=epochs), runs=2) as (command, children):
         running(children, SIMULATE)[0].kill()
-        output, errors = command.communicate(timeout=LIMIT_S)
+        output, errors = command.communicate(timeout=2 * LIMIT_S)
     assert command.returncode == 1
     assert len(digests(tmp_path)) == 2
     assert output.count("FAILED") == 1

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(240)
 def arguments(results: Path, save_every_s: float) -> list[str]:
     return [
         "run", "demo.digits-swarm", "--scale", "smoke", "--seeds", "1", "--workers", "4", "--world", "simulated",
-        "--platform", "piz-daint", "--delays", "lognormal:0.5", "--set", "epochs=120", "--results", str(results),
+        "--platform", "piz-daint", "--delays", "lognormal:0.5", "--set", "epochs=60", "--results", str(results),
         "--save-every", str(save_every_s),
     ]  # fmt: skip
 
