@@ -234,22 +234,28 @@ def test_what_cannot_be_written_is_told(value: object) -> None:
         Writer(Names({}, {}, [Signal], [])).plain([value])
 
 
+def stopped(folder: Path) -> tuple[Checkpoints, tuple[dict[str, Any], Any], Callable[[], object]]:
+    """A run that was stopped on its way: its saved states, the last of them, and what goes on from there."""
+    run = spec(next(case for case in CASES if case.method is SwarmNonblocking), QUADRATIC)
+    arguments: dict[str, Any] = {"platform": MACHINES[0], "method": SwarmNonblocking}
+    with pytest.raises(Stopped):
+        simulate(run, QUADRATIC, saver=Moments(Checkpoints(folder, run, OneProcess()), 5, 0.0), **arguments)
+    checkpoints = Checkpoints(folder, run, OneProcess())
+    last = checkpoints.last()
+    assert last is not None
+    return checkpoints, last, lambda: simulate(run, QUADRATIC, saver=Moments(checkpoints, math.inf, 0.0), **arguments)
+
+
 @pytest.mark.parametrize("other", [{}, "text", None], ids=repr)
 @pytest.mark.parametrize("part", ["lasting", "positions", "objects", "windows", "seconds"])
 def test_a_state_that_does_not_fit_the_run_is_refused(
     part: str, other: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As from elsewhere, with all its digests right."""
-    run = spec(next(case for case in CASES if case.method is SwarmNonblocking), QUADRATIC)
-    arguments: dict[str, Any] = {"platform": MACHINES[0], "method": SwarmNonblocking}
-    with pytest.raises(Stopped):
-        simulate(run, QUADRATIC, saver=Moments(Checkpoints(tmp_path, run, OneProcess()), 5, 0.0), **arguments)
-    checkpoints = Checkpoints(tmp_path, run, OneProcess())
-    last = checkpoints.last()
-    assert last is not None
-    monkeypatch.setattr(checkpoints, "last", lambda: (last[0] | {part: other}, []))
+    checkpoints, (state, _), go_on = stopped(tmp_path)
+    monkeypatch.setattr(checkpoints, "last", lambda: (state | {part: other}, []))
     with pytest.raises(UserError, match="the saved state does not fit the run"):
-        simulate(run, QUADRATIC, saver=Moments(checkpoints, math.inf, 0.0), **arguments)
+        go_on()
 
 
 def _events(state: dict[str, Any]) -> None:
@@ -270,17 +276,11 @@ def test_what_breaks_a_run_on_its_way_from_a_state_is_laid_to_that(
     change: Callable[[dict[str, Any]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state itself can be read."""
-    run = spec(next(case for case in CASES if case.method is SwarmNonblocking), QUADRATIC)
-    arguments: dict[str, Any] = {"platform": MACHINES[0], "method": SwarmNonblocking}
-    with pytest.raises(Stopped):
-        simulate(run, QUADRATIC, saver=Moments(Checkpoints(tmp_path, run, OneProcess()), 5, 0.0), **arguments)
-    checkpoints = Checkpoints(tmp_path, run, OneProcess())
-    last = checkpoints.last()
-    assert last is not None
+    checkpoints, last, go_on = stopped(tmp_path)
     change(last[0])
     monkeypatch.setattr(checkpoints, "last", lambda: last)
     with pytest.raises(UserError, match=r"the saved state does not fit the run: .*; remove it"):
-        simulate(run, QUADRATIC, saver=Moments(checkpoints, math.inf, 0.0), **arguments)
+        go_on()
 
 
 def _nested(kind: str, value: object) -> object:
