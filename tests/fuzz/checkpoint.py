@@ -142,7 +142,7 @@ def _saved(content: bytes, random: Random) -> bytes:
     """Return what torch.save writes of another tree, with other shapes and types."""
     tree = torch.load(io.BytesIO(content), weights_only=True)
     for _ in range(random.choice((1, 1, 3))):
-        holder, key = random.choice(mutate._places(tree))
+        holder, key = random.choice(mutate.places(tree))
         value = holder[key]
         if isinstance(value, torch.Tensor) and random.random() < 0.7:
             size = random.choice((0, 1, 3, value.numel() + 1))

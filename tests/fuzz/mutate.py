@@ -55,14 +55,14 @@ def tree_of(tree: Any, random: Random) -> Any:
     """Return a copy of a tree of dictionaries and lists after a few changes."""
     changed = json.loads(json.dumps(tree))
     for _ in range(random.choice((1, 1, 2, 4))):
-        holder, key = random.choice(_places(changed) or [([changed], 0)])
+        holder, key = random.choice(places(changed) or [([changed], 0)])
         match random.randrange(6):
             case 0 | 1:
                 holder[key] = copy.deepcopy(random.choice(HOSTILE))
             case 2:
                 del holder[key]
             case 3:
-                other, name = random.choice(_places(changed) or [([0], 0)])
+                other, name = random.choice(places(changed) or [([0], 0)])
                 holder[key] = json.loads(json.dumps(other[name]))
             case 4 if isinstance(holder, dict):
                 holder[random.choice([text for text in HOSTILE if isinstance(text, str)])] = holder[key]
@@ -71,7 +71,7 @@ def tree_of(tree: Any, random: Random) -> Any:
     return changed
 
 
-def _places(tree: Any) -> list[tuple[Any, Any]]:
+def places(tree: Any) -> list[tuple[Any, Any]]:
     found, left = [], [tree]
     while left:
         node = left.pop()

@@ -94,7 +94,7 @@ def make(seed: bytes, random: Random) -> bytes:
     if random.random() < 0.2:
         return checkpoint.make(seed, random)
     tree = _in_lists(torch.load(io.BytesIO(seed[1:]), weights_only=True))
-    places = mutate._places(tree)
+    places = mutate.places(tree)
     for _ in range(random.choice((1, 1, 2, 5))):
         holder, key = random.choice(places)
         holder[key] = random.choice(CHANGES)(holder[key], random.choice(places), random)
