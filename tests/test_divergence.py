@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from baselines import EASGD, Downpour
+from baselines import EASGD, Downpour, SwarmNonblocking
 from repro.launch.campaign import campaign
 from repro.launch.wanted import Wanted
 from repro.report.guards import check
@@ -54,11 +54,27 @@ def test_all_simulated_workers_end_soon_after_the_first_that_diverges(case: Case
     assert models[-1]["samples"] == sum(steps) * run.batch_size
 
 
-def test_a_finite_run_is_not_ended() -> None:
-    of = scene(CASES[0], WORKERS, steps=30, sgd=MOMENTUM)
+def test_a_slow_worker_that_nobody_waits_for_does_not_catch_up_first() -> None:
+    case = next(case for case in CASES if case.method is SwarmNonblocking and WORKERS in case.sizes)
+    of = scene(case, WORKERS, steps=STEPS, sgd=MOMENTUM)
+    task = Breaking(num_features=30, num_samples=400, condition=2.0, noise=1.0)
+    machine = platform.load("piz-daint")
+    run = of.run.replace(task="quadratic", world="simulated", platform=machine.key, delays="slow:100@0")
+    done = simulate(
+        run.replace(evaluations=8, config=options(**of.config)), task, machine, method=case.method, batched=False
+    )
+    assert done.diverged
+    slow, *others = [row["steps"] for row in done.workers]
+    assert slow < 5 < FROM <= max(others), (slow, others)
+
+
+@pytest.mark.parametrize("case", [CASES[0], WITH_SERVER[0]], ids=lambda case: case.name)
+def test_a_finite_run_is_not_ended(case: Case) -> None:
+    """Nor for the loss of a server, which has none."""
+    of = scene(case, WORKERS, steps=30, sgd=MOMENTUM)
     machine = platform.load("piz-daint")
     run = of.run.replace(task="quadratic", world="simulated", platform=machine.key, config=options(**of.config))
-    done = simulate(run, of.task, machine, method=CASES[0].method)
+    done = simulate(run, of.task, machine, method=case.method)
     assert not done.diverged
     assert {row["steps"] for row in done.workers} == {run.num_steps(of.task.num_samples)}
 

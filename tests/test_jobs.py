@@ -167,7 +167,7 @@ def test_without_locks_a_command_is_taken_to_be_alone(tmp_path: Path, monkeypatc
         raise OSError("no locks available")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
-    with claim(a_run(1), Store(tmp_path / "runs"), tmp_path / ".scratch") as spec:
+    with claim(a_run(1), Store(tmp_path / "runs"), tmp_path / ".scratch") as spec, alone(tmp_path / "results"):
         assert spec is not None
 
 

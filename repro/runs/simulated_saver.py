@@ -108,7 +108,7 @@ class SimulatedSaver:
         self._positions = {}
         for comm in self._world.comms:
             take_off(comm)
-        if not positions or self._divergence.found or all(program.greenlet.dead for program in programs):
+        if not positions or all(program.greenlet.dead for program in programs):
             return
         for program in programs:
             if program.greenlet.dead:

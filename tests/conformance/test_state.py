@@ -1,6 +1,7 @@
 """What a state holds, and in what form; that a restart goes on as it should is a property of every algorithm."""
 
 import io
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from baselines import SwarmNonblocking
 from baselines.algorithm import Algorithm
+from repro.errors import UserError
 from repro.pace import Pace
 from repro.runs.spec import Sgd
 from repro.runs.state import load_state_dict, state_dict
@@ -77,7 +79,8 @@ def test_a_state_is_a_copy_and_is_loaded_in_place() -> None:
     def program(start: Any) -> None:
         first, second = start(), start()
         first.run(until=lambda: first.worker.steps == 3)
-        state, again = state_dict(first.algorithm), state_dict(first.algorithm)
+        state = state_dict(first.algorithm)
+        again = deepcopy(state)
         load_state_dict(second.algorithm, state)
         first.run()
         second.run()
@@ -101,6 +104,20 @@ def test_what_a_worker_and_its_windows_hold_is_in_the_state() -> None:
     assert state["worker"]["momentum"].norm() > 0 and state["worker"]["buffers"].norm() > 0
     assert list(state["algorithm"]) == ["start"]
     assert state["windows"]["registers"].shape == state["worker"]["params"].shape
+
+
+@pytest.mark.parametrize("count", ["steps", "drawn_by_all"])
+def test_a_worker_that_has_taken_less_than_no_steps_is_refused(count: str) -> None:
+    """It would take as good as for ever."""
+
+    def program(start: Any) -> None:
+        watched = start()
+        state = state_dict(watched.algorithm)
+        state["worker"][count] = -1
+        with pytest.raises(UserError, match="does not fit the run: it has taken less than no steps"):
+            load_state_dict(watched.algorithm, state)
+
+    on_one_worker(Case(Keeper), program)
 
 
 def test_state_of_another_kind_is_refused() -> None:

@@ -23,7 +23,7 @@ from repro.runs.stopwatch import Stopwatch
 from repro.tasks.task import Batch, Task
 from repro.worlds.events import Signal
 from repro.worlds.plain import Moment, Names, Reader, Writer
-from repro.worlds.simulated import SimulatedWorld
+from repro.worlds.simulated import SimulatedComm, SimulatedWorld
 from repro.worlds.taped import Tape
 from tests.conformance.case import MOMENTUM, Case
 from tests.conformance.cases import CASES
@@ -186,6 +186,24 @@ def test_a_run_that_has_diverged_is_not_stopped_any_more(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_that_is_as_good_as_finished_is_not_stopped_any_more(tmp_path: Path) -> None:
+    run = spec(next(case for case in FORMS.values() if case.method is DPSGD), QUADRATIC)
+    saver = Moments(Checkpoints(tmp_path, run, OneProcess()), SIZE * run.num_steps(QUADRATIC.num_samples), 0.0)
+    done = simulate(run, QUADRATIC, MACHINES[0], method=DPSGD, saver=saver)
+    assert saver._stops
+    assert {row["steps"] for row in done.workers} == {run.num_steps(QUADRATIC.num_samples)}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_has_been_saved_keeps_no_tape(tmp_path: Path) -> None:
+    run = spec(next(case for case in FORMS.values() if case.method is SwarmNonblocking), QUADRATIC)
+    saver = SimulatedSaver(Checkpoints(tmp_path, run, OneProcess()), Stopwatch())
+    saver.save()
+    done = simulate(run, QUADRATIC, MACHINES[0], method=SwarmNonblocking, saver=saver)
+    assert len(list(tmp_path.glob(f"*/{HEAD}"))) == 1
+    assert {type(algorithm.comm) for algorithm in done.algorithms} == {SimulatedComm}
+
+
 def test_a_state_is_on_the_disk_before_its_head_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, folder = spec(next(case for case in CASES if case.method is DPSGD), QUADRATIC), tmp_path / "run.checkpoints"
     synced: list[str] = []
@@ -226,6 +244,24 @@ def test_what_is_written_keeps_what_is_shared_and_how_it_was() -> None:
     view.fill_(1.0)
     assert theirs.tolist() == [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
     assert array.tolist() == [0, 1, 2]
+
+
+def test_things_that_are_gone_when_others_are_written_are_others() -> None:
+    """Also where one has the address of another before it."""
+    signals, moments = Writer(Names({}, {}, [Signal], [])), Writer(Names({}, {}, [], []))
+    assert len({signals.plain(Signal())[1] for _ in range(50)}) == 50
+    assert len({moments.plain(Moment(torch.full((5,), float(value))))[1] for value in range(50)}) == 50
+    assert [memory[0] for memory in moments.memories] == list(range(50))
+
+
+def test_empty_tensors_are_not_taken_for_each_other() -> None:
+    names = Names({}, {"nothing": torch.zeros(0)}, [], [])
+    writer = Writer(names)
+    plain = writer.plain([torch.zeros(0), torch.zeros(0, dtype=torch.int64), torch.zeros(3, 0)])
+    again = Reader(names, writer.objects, writer.memories).value(plain)
+    assert [(tensor.dtype, tuple(tensor.shape)) for tensor in again] == [
+        (torch.float32, (0,)), (torch.int64, (0,)), (torch.float32, (3, 0)),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", [object(), len, lambda: None, Signal, np.float32(1), torch.Generator()])
