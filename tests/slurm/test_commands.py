@@ -1,6 +1,7 @@
 """What is made of the answers of Slurm's commands, and of those that do not answer."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -113,16 +114,24 @@ def test_elements_that_wait_together_and_jobs_that_are_no_arrays_are_passed_over
     assert commands.elements_alive() == {("7", 0): "running", ("7", 1): "queued", ("7", 2): "running"}
 
 
+WAITS = """
+import signal
+from pathlib import Path
+from repro.launch.slurm.commands import submit_and_wait
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests in the background do not have
+submit_and_wait(Path("x.sh"))
+"""
+
+
 def test_whoever_stops_waiting_for_a_job_takes_it_along(slurm: Programs, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     slurm.add("sbatch", f"echo $$ > {pid}; echo 17; exec tail -f /dev/null")
-    program = "from pathlib import Path; from repro.launch.slurm.commands import submit_and_wait as w; w(Path('x.sh'))"
     waiting = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", WAITS], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     assert waiting.stderr is not None
     assert waiting.stderr.readline() == "job 17 is in the queue; waiting for it\n"
-    waiting.send_signal(2)
+    waiting.send_signal(signal.SIGINT)
     waiting.communicate(timeout=60)
     assert slurm.calls("scancel") == ["17"]
     wait_until(lambda: not runs(int(pid.read_text())))
