@@ -2,6 +2,7 @@
 are interrupted, and never the same run twice."""
 
 import asyncio
+import fcntl
 import os
 import re
 import signal
@@ -169,6 +170,14 @@ def test_without_locks_a_command_is_taken_to_be_alone(tmp_path: Path, monkeypatc
     monkeypatch.setattr("fcntl.flock", no_locks)
     with claim(a_run(1), Store(tmp_path / "runs"), tmp_path / ".scratch") as spec, alone(tmp_path / "results"):
         assert spec is not None
+
+
+def test_reports_wait_for_each_other(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)  # as of another command
+    with alone(tmp_path), pytest.raises(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(descriptor)
 
 
 # -- real runs

@@ -1,6 +1,7 @@
 """What a state holds, and in what form; that a restart goes on as it should is a property of every algorithm."""
 
 import io
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from baselines import SwarmNonblocking
 from baselines.algorithm import Algorithm
@@ -115,6 +117,20 @@ def test_a_worker_that_has_taken_less_than_no_steps_is_refused(count: str) -> No
         state = state_dict(watched.algorithm)
         state["worker"][count] = -1
         with pytest.raises(UserError, match="does not fit the run: it has taken less than no steps"):
+            load_state_dict(watched.algorithm, state)
+
+    on_one_worker(Case(Keeper), program)
+
+
+@pytest.mark.parametrize("change", [lambda x: x[:1], lambda x: x.double()], ids=["one number", "other numbers"])
+def test_tensors_of_another_run_are_refused(change: Callable[[Tensor], Tensor]) -> None:
+    """Copying would repeat or round them."""
+
+    def program(start: Any) -> None:
+        watched = start()
+        state = state_dict(watched.algorithm)
+        state["worker"]["params"] = change(state["worker"]["params"])
+        with pytest.raises(UserError, match=r"does not fit the run: .* numbers of torch.float"):
             load_state_dict(watched.algorithm, state)
 
     on_one_worker(Case(Keeper), program)

@@ -125,7 +125,7 @@ submit_and_wait(Path("x.sh"))
 
 def test_whoever_stops_waiting_for_a_job_takes_it_along(slurm: Programs, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    slurm.add("sbatch", f"echo $$ > {pid}; echo 17; exec tail -f /dev/null")
+    slurm.add("sbatch", f"echo $$ > {pid}; echo 17; exec sleep 600")
     waiting = subprocess.Popen(
         [sys.executable, "-c", WAITS], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
