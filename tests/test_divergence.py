@@ -10,10 +10,12 @@ from repro.launch.campaign import campaign
 from repro.launch.wanted import Wanted
 from repro.report.guards import check
 from repro.report.measures import finals
+from repro.runs.divergence import has_diverged
 from repro.runs.simulate import simulate
 from repro.runs.spec import options
 from repro.runs.store import Store
 from repro.tasks.quadratic import Quadratic
+from repro.worker import Worker
 from repro.worlds import platform
 from tests.conformance.case import MOMENTUM, Case
 from tests.conformance.cases import CASES
@@ -68,13 +70,18 @@ def test_a_slow_worker_that_nobody_waits_for_does_not_catch_up_first() -> None:
     assert slow < 5 < FROM <= max(others), (slow, others)
 
 
-@pytest.mark.parametrize("case", [CASES[0], WITH_SERVER[0]], ids=lambda case: case.name)
-def test_a_finite_run_is_not_ended(case: Case) -> None:
-    """Nor for the loss of a server, which has none."""
-    of = scene(case, WORKERS, steps=30, sgd=MOMENTUM)
+def test_a_worker_that_has_come_to_no_step_has_not_diverged() -> None:
+    """As a slow one where all together have a number of steps to take."""
+    of = scene(CASES[0], WORKERS, steps=30, sgd=MOMENTUM)
+    worker = Worker(of.run, of.task, 0)
+    assert math.isnan(worker.loss) and not has_diverged(worker)
+
+
+def test_a_finite_run_is_not_ended() -> None:
+    of = scene(CASES[0], WORKERS, steps=30, sgd=MOMENTUM)
     machine = platform.load("piz-daint")
     run = of.run.replace(task="quadratic", world="simulated", platform=machine.key, config=options(**of.config))
-    done = simulate(run, of.task, machine, method=case.method)
+    done = simulate(run, of.task, machine, method=CASES[0].method)
     assert not done.diverged
     assert {row["steps"] for row in done.workers} == {run.num_steps(of.task.num_samples)}
 

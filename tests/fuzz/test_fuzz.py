@@ -3,12 +3,14 @@
 `make fuzz` does this for as long as one likes.
 """
 
+import os
 import time
 
 import pytest
 
 from tests.fuzz.formats import CORPUS, NAMES
 from tests.fuzz.fuzz import Finding, fuzz
+from tests.fuzz.watch import heard
 
 INPUTS = 200
 """Fresh inputs of each format that is not slow."""
@@ -33,3 +35,11 @@ def test_every_input_is_read_or_refused(results: Results, name: str) -> None:
 def test_the_corpus_is_small_and_of_known_formats() -> None:
     assert {path.name for path in CORPUS.iterdir()} <= set(NAMES)
     assert sum(path.stat().st_size for path in CORPUS.rglob("*")) < 250_000
+
+
+def test_what_a_library_prints_past_python_is_heard(capfd: pytest.CaptureFixture[str]) -> None:
+    with heard() as printed:
+        os.write(1, b"by a library\n")
+    os.write(1, b"after it\n")
+    assert printed == [b"by a library\n"]
+    assert capfd.readouterr().out == "after it\n"

@@ -97,8 +97,10 @@ class Watch:
         """Return `read`, `refused`, or what went wrong."""
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             try:
-                with self._watched(), redirect_stdout(io.StringIO()):
+                with heard() as printed, self._watched(), redirect_stdout(io.StringIO()):
                     self._read(content, Path(name))
+                if printed:
+                    return f"printed: {printed[0]!r:.200}"
             except UserError as error:
                 return f"refused in {len(str(error).splitlines())} lines" if "\n" in str(error) else "refused"
             except TooSlow:
@@ -125,6 +127,22 @@ class Watch:
             self._canary.armed = False
             signal.setitimer(signal.ITIMER_PROF, 0)
             faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def heard() -> Iterator[list[bytes]]:
+    """Give a list that has, afterwards, what libraries have printed past Python's standard output."""
+    printed: list[bytes] = []
+    kept = os.dup(1)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield printed
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+        file.seek(0)
+        printed += file.readlines()
 
 
 def limit_memory() -> None:

@@ -120,3 +120,20 @@ def test_only_the_sweep_follows_the_number_of_workers_asked_for() -> None:
     for cell in lupa.CELLS:
         runs = {cell.recipe("laptop", 1, n).key for n in (None, 2, 3)}
         assert len(runs) == (3 if cell.sweep else 1), cell.name
+
+
+@pytest.mark.parametrize("function", ["smooth", "kinked"])
+def test_the_exponent_is_that_of_a_power_law_and_broken_numbers_are_nobody_s(
+    function: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (claim,) = (claim for claim in lupa_theory.CLAIMS if claim.name == f"{function}-excess-is-linear-in-tau")
+    tau = np.array([2, 4, 8, 16, 32, 64])
+    table = pd.DataFrame({"function": function, "tau_steps": tau, "tau_less_1_steps": tau - 1})
+    excess = 3.0 * (tau - 1) ** 0.9
+    excess[0] = 7.0  # below 4, where it does not count
+    found = claim.test({lupa_theory.DRIFT: [table.assign(excess=excess), table.assign(excess=2 * excess)]})
+    assert found.interval.estimate == pytest.approx(0.9)
+    excess[2] = math.inf
+    with pytest.raises(ValueError):
+        claim.test({lupa_theory.DRIFT: [table.assign(excess=excess)]})
+    assert capfd.readouterr() == ("", "")
