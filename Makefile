@@ -67,7 +67,7 @@ test: $(READY) ## run the tests, in two processes: one for those that start rank
 faults: $(READY) ## let every fault happen to every method (an hour), and write results/faults.csv
 	@$(PYTHON) -m tests.faults.campaign
 
-load: $(READY) ## 64 ranks, 20,000 records, two commands at once; memory of all methods: results/memory.csv (hours)
+load: $(READY) ## 64 ranks, 20,000 records, two commands at once; memory of all methods: results/memory.csv (an hour)
 	@REPRO_TEST_LOAD=1 $(PYTHON) -m pytest -rs -s tests/load/test_load.py
 	@$(PYTHON) -m tests.load.memory
 
