@@ -122,16 +122,26 @@ def test_what_the_ranks_refuse_is_the_user_s(results: Results) -> None:
 
 def test_a_cancelled_run_may_save_and_is_heard_meanwhile(results: Results) -> None:
     begun, saved = results.folder / "begun", results.folder / "saved"
-    # more than a pipe holds
-    script = f"trap 'printf %1000000s x; touch {saved}; exit' USR1; touch {begun}; while :; do read x <&- || :; done"
+    # more than pipes and asyncio hold
+    says = "head -c 50000000 /dev/zero"
+    script = f"trap '{says}; touch {saved}; exit' USR1; touch {begun}; while :; do read x <&- || :; done"
     with pytest.raises(asyncio.CancelledError):
-        results.make(script, cancelled_by=begun)
+        results.make(script, save_s=20.0, cancelled_by=begun)
     assert saved.exists()
 
 
 def test_a_cancelled_run_that_does_not_save_in_time_is_ended_with_all_it_has_started(results: Results) -> None:
     begun = results.folder / "begun"
     script = f"trap '' USR1; sleep 600 & echo $! > {begun}.draft; mv {begun}.draft {begun}; wait; wait"
+    with pytest.raises(asyncio.CancelledError):
+        results.make(script, save_s=0.1, cancelled_by=begun)
+    child = int(begun.read_text())
+    wait_until(lambda: not runs(child))
+
+
+def test_what_has_lost_its_mpirun_is_ended_too(results: Results) -> None:
+    begun = results.folder / "begun"
+    script = f"sleep 600 & echo $! > {begun}.draft; mv {begun}.draft {begun}"
     with pytest.raises(asyncio.CancelledError):
         results.make(script, save_s=0.1, cancelled_by=begun)
     child = int(begun.read_text())

@@ -110,6 +110,9 @@ async def launch(
         if store.has(run):  # also where it was told to stop when it was as good as finished
             log.unlink(missing_ok=True)
             shutil.rmtree(checkpoints(spec), ignore_errors=True)
+        else:
+            with suppress(ProcessLookupError):  # what it had started may live on without it
+                os.killpg(process.pid, signal.SIGKILL)
     if code == 0 and store.has(run):
         return
     stopped = [line.removeprefix(STOPPED) for line in tail if line.startswith(STOPPED)]
