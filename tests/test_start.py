@@ -1,8 +1,10 @@
 """What is made of the end of a run's processes: shell scripts in their place print, leave and refuse what tests say."""
 
 import asyncio
+import errno
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +139,30 @@ def test_a_cancelled_run_that_does_not_save_in_time_is_ended_with_all_it_has_sta
         results.make(script, save_s=0.1, cancelled_by=begun)
     child = int(begun.read_text())
     wait_until(lambda: not runs(child))
+
+
+def test_what_does_not_end_when_asked_is_killed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.launch.start.GRACE_S", 0.2)
+    begun = results.folder / "begun"
+    script = f"trap '' USR1 TERM; echo $$ > {begun}.draft; mv {begun}.draft {begun}; while :; do sleep 1; done"
+    with pytest.raises(asyncio.CancelledError):
+        results.make(script, save_s=0.1, cancelled_by=begun)
+    assert not runs(int(begun.read_text()))
+
+
+def test_a_disk_that_takes_no_log_is_no_reason_to_end_the_run(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def full(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.suffix == ".log":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(RunFailed, match=r"exit code 3 and left no record.*\n    it has no room"):
+        results.make("echo it has no room; exit 3")
 
 
 def test_what_has_lost_its_mpirun_is_ended_too(results: Results) -> None:

@@ -32,6 +32,9 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 SAVE_S = 60.0
 """How long a run that is to stop may take to come to the end of its step and save its state."""
 
+GRACE_S = 10.0
+"""How long its processes may take to end when they are asked to, and then when they are killed."""
+
 
 class RunFailed(Exception):
     """A run ended without a record; the message says how, with the last lines it printed."""
@@ -137,9 +140,9 @@ async def _let_save(process: Process, save_s: float) -> None:
 
 async def _end(process: Process) -> None:
     """End the process and its ranks, if they still run: first asked, then killed."""
-    for how, grace_s in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+    for how in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is not None:
             return
         with suppress(ProcessLookupError, TimeoutError):  # it may end by itself just now
             os.killpg(process.pid, how)
-            await asyncio.wait_for(process.wait(), grace_s)
+            await asyncio.wait_for(process.wait(), GRACE_S)
