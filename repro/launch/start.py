@@ -114,8 +114,9 @@ async def launch(
             log.unlink(missing_ok=True)
             shutil.rmtree(checkpoints(spec), ignore_errors=True)
         else:
-            with suppress(ProcessLookupError):  # what it had started may live on without it
+            with suppress(ProcessLookupError, TimeoutError):  # what it had started may live on without it
                 os.killpg(process.pid, signal.SIGKILL)
+                await asyncio.wait_for(process.stdout.read(), GRACE_S)
     if code == 0 and store.has(run):
         return
     stopped = [line.removeprefix(STOPPED) for line in tail if line.startswith(STOPPED)]
