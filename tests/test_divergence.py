@@ -11,10 +11,11 @@ from repro.launch.wanted import Wanted
 from repro.report.guards import check
 from repro.report.measures import finals
 from repro.runs.divergence import has_diverged
-from repro.runs.simulate import simulate
-from repro.runs.spec import options
+from repro.runs.simulate import Simulated, simulate
+from repro.runs.spec import Run, options
 from repro.runs.store import Store
 from repro.tasks.quadratic import Quadratic
+from repro.tasks.task import Task
 from repro.worker import Worker
 from repro.worlds import platform
 from tests.conformance.case import MOMENTUM, Case
@@ -37,14 +38,19 @@ class Breaking(Quadratic):
         return loss if self.gradients < FROM * WORKERS else math.inf
 
 
-@pytest.mark.parametrize("case", [*FORMS.values(), *WITH_SERVER], ids=lambda case: case.name)
-def test_all_simulated_workers_end_soon_after_the_first_that_diverges(case: Case) -> None:
+def made_until_it_breaks(case: Case, delays: str) -> tuple[Simulated, Run, Task]:
+    """A simulated run of a case that diverges on its way; its spec and its task."""
     of = scene(case, WORKERS, steps=STEPS, sgd=MOMENTUM)
     task = Breaking(num_features=30, num_samples=400, condition=2.0, noise=1.0)
     machine = platform.load("piz-daint")
-    run = of.run.replace(task="quadratic", world="simulated", platform=machine.key, delays="lognormal:0.2")
+    run = of.run.replace(task="quadratic", world="simulated", platform=machine.key, delays=delays)
     run = run.replace(evaluations=8, config=options(**of.config))
-    done = simulate(run, task, machine, method=case.method, batched=False)
+    return simulate(run, task, machine, method=case.method, batched=False), run, task
+
+
+@pytest.mark.parametrize("case", [*FORMS.values(), *WITH_SERVER], ids=lambda case: case.name)
+def test_all_simulated_workers_end_soon_after_the_first_that_diverges(case: Case) -> None:
+    done, run, task = made_until_it_breaks(case, "lognormal:0.2")
     assert done.diverged
     steps = [row["steps"] for row in done.workers]
     total = run.num_steps(task.num_samples)
@@ -58,13 +64,7 @@ def test_all_simulated_workers_end_soon_after_the_first_that_diverges(case: Case
 
 def test_a_slow_worker_that_nobody_waits_for_does_not_catch_up_first() -> None:
     case = next(case for case in CASES if case.method is SwarmNonblocking and WORKERS in case.sizes)
-    of = scene(case, WORKERS, steps=STEPS, sgd=MOMENTUM)
-    task = Breaking(num_features=30, num_samples=400, condition=2.0, noise=1.0)
-    machine = platform.load("piz-daint")
-    run = of.run.replace(task="quadratic", world="simulated", platform=machine.key, delays="slow:100@0")
-    done = simulate(
-        run.replace(evaluations=8, config=options(**of.config)), task, machine, method=case.method, batched=False
-    )
+    done, _, _ = made_until_it_breaks(case, "slow:100@0")
     assert done.diverged
     slow, *others = [row["steps"] for row in done.workers]
     assert slow < 5 < FROM <= max(others), (slow, others)

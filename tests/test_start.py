@@ -67,8 +67,11 @@ class Results:
 
         asyncio.run(make())
 
-    def add_record(self) -> None:
-        add_record(self.folder, RUN)
+    def record_to_come(self) -> str:
+        """The shell command by which the run's record is there."""
+        record, away = add_record(self.folder, RUN), self.folder / "away"
+        record.rename(away)
+        return f"mv '{away}' '{record}'"
 
 
 @pytest.fixture
@@ -94,19 +97,13 @@ def test_an_end_without_a_record_is_a_failure(results: Results) -> None:
 
 
 def test_a_record_of_a_run_that_then_failed_is_told_of(results: Results) -> None:
-    results.add_record()
-    record, away = results.store.root / RUN.folder, results.folder / "away"
-    record.rename(away)
     with pytest.raises(RunFailed, match="exit code 1"):
-        results.make(f"mv '{away}' '{record}'; exit 1")
+        results.make(f"{results.record_to_come()}; exit 1")
 
 
 def test_a_finished_run_leaves_no_log_and_no_saved_state(results: Results) -> None:
-    results.add_record()
-    record, away = results.store.root / RUN.folder, results.folder / "away"
-    record.rename(away)
     state = checkpoints(results.spec)
-    results.make(f"echo hello; mkdir '{state}'; touch '{state}/x'; mv '{away}' '{record}'")
+    results.make(f"echo hello; mkdir '{state}'; touch '{state}/x'; {results.record_to_come()}")
     assert list(results.scratch.iterdir()) == []
 
 
@@ -132,9 +129,14 @@ def test_a_cancelled_run_may_save_and_is_heard_meanwhile(results: Results) -> No
     assert saved.exists()
 
 
-def test_a_cancelled_run_that_does_not_save_in_time_is_ended_with_all_it_has_started(results: Results) -> None:
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("trap '' USR1", "wait; wait"), ("", "exit")],
+    ids=["does not save in time", "has gone before"],
+)
+def test_a_cancelled_run_is_ended_with_all_it_has_started(results: Results, before: str, after: str) -> None:
     begun = results.folder / "begun"
-    script = f"trap '' USR1; sleep 600 & echo $! > {begun}.draft; mv {begun}.draft {begun}; wait; wait"
+    script = f"{before}\nsleep 600 & echo $! > {begun}.draft; mv {begun}.draft {begun}; {after}"
     with pytest.raises(asyncio.CancelledError):
         results.make(script, save_s=0.1, cancelled_by=begun)
     child = int(begun.read_text())
@@ -163,12 +165,3 @@ def test_a_disk_that_takes_no_log_is_no_reason_to_end_the_run(
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(RunFailed, match=r"exit code 3 and left no record.*\n    it has no room"):
         results.make("echo it has no room; exit 3")
-
-
-def test_what_has_lost_its_mpirun_is_ended_too(results: Results) -> None:
-    begun = results.folder / "begun"
-    script = f"sleep 600 & echo $! > {begun}.draft; mv {begun}.draft {begun}"
-    with pytest.raises(asyncio.CancelledError):
-        results.make(script, save_s=0.1, cancelled_by=begun)
-    child = int(begun.read_text())
-    wait_until(lambda: not runs(child))

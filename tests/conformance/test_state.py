@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from baselines import SwarmNonblocking
 from baselines.algorithm import Algorithm
@@ -108,29 +107,26 @@ def test_what_a_worker_and_its_windows_hold_is_in_the_state() -> None:
     assert state["windows"]["registers"].shape == state["worker"]["params"].shape
 
 
-@pytest.mark.parametrize("count", ["steps", "drawn_by_all"])
-def test_a_worker_that_has_taken_less_than_no_steps_is_refused(count: str) -> None:
-    """It would take as good as for ever."""
+LESS = "it has taken less than no steps"  # and would take as good as for ever
+OTHERS = r".* numbers of torch.float"  # which copying would repeat or round
 
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("steps", lambda _: -1, LESS),
+        ("drawn_by_all", lambda _: -1, LESS),
+        ("params", lambda x: x[:1], OTHERS),
+        ("params", lambda x: x.double(), OTHERS),
+    ],
+    ids=["steps", "drawn by all", "one number", "other numbers"],
+)
+def test_a_worker_of_another_run_is_refused(name: str, change: Callable[[Any], Any], told: str) -> None:
     def program(start: Any) -> None:
         watched = start()
         state = state_dict(watched.algorithm)
-        state["worker"][count] = -1
-        with pytest.raises(UserError, match="does not fit the run: it has taken less than no steps"):
-            load_state_dict(watched.algorithm, state)
-
-    on_one_worker(Case(Keeper), program)
-
-
-@pytest.mark.parametrize("change", [lambda x: x[:1], lambda x: x.double()], ids=["one number", "other numbers"])
-def test_tensors_of_another_run_are_refused(change: Callable[[Tensor], Tensor]) -> None:
-    """Copying would repeat or round them."""
-
-    def program(start: Any) -> None:
-        watched = start()
-        state = state_dict(watched.algorithm)
-        state["worker"]["params"] = change(state["worker"]["params"])
-        with pytest.raises(UserError, match=r"does not fit the run: .* numbers of torch.float"):
+        state["worker"][name] = change(state["worker"][name])
+        with pytest.raises(UserError, match=f"does not fit the run: {told}"):
             load_state_dict(watched.algorithm, state)
 
     on_one_worker(Case(Keeper), program)

@@ -16,7 +16,8 @@ from repro.launch.slurm.submissions import Note
 from repro.launch.start import RunFailed
 from repro.runs.spec import Run
 from tests.slurm.programs import Programs
-from tests.slurm.test_submit import add_record, dpsgd, submitted
+from tests.slurm.test_submit import dpsgd, submitted
+from tests.test_cli import add_record
 
 End = Callable[[Path, Run, Claim], None]
 """How a run ends: it leaves what it leaves in the results, or raises."""
@@ -34,9 +35,13 @@ def is_stopped(results: Path, run: Run, claim: Claim) -> None:
     raise RunFailed(EXIT_INTERRUPTED, "stopped")
 
 
-def is_stopped_and_saved(results: Path, run: Run, claim: Claim) -> None:
+def save(claim: Claim) -> None:
     checkpoints(claim.spec).mkdir()
     (checkpoints(claim.spec) / "state").touch()
+
+
+def is_stopped_and_saved(results: Path, run: Run, claim: Claim) -> None:
+    save(claim)
     is_stopped(results, run, claim)
 
 
@@ -138,8 +143,7 @@ def test_a_second_signal_does_not_end_the_saving(
             os.kill(os.getpid(), signal.SIGTERM)
             for _ in range(10):  # turns of the loop, of which the signal is handled in one
                 await asyncio.sleep(0)
-            checkpoints(claim.spec).mkdir()
-            (checkpoints(claim.spec) / "state").touch()
+            save(claim)
 
     monkeypatch.setattr(element, "launch", launch)
     assert element.main(plan, 0) == EXIT_INTERRUPTED

@@ -12,9 +12,9 @@ from repro.launch.slurm import site
 from repro.launch.slurm.submissions import Note, Plan, new_folder, note_job
 from repro.papers import PAPERS
 from repro.runs.spec import Run
-from repro.runs.store import Store
 from tests.calling import Repro, calling
 from tests.slurm.test_scripts import GOLDEN
+from tests.test_cli import add_record
 
 DEMO = ("demo", "--scale", "smoke", "--workers", "16")
 
@@ -41,16 +41,6 @@ def submitted(results: Path, job: str, *elements: list[Run]) -> Path:
     Plan(results, site.load("generic"), {}, ["python"], elements).write(path)
     note_job(path, job)
     return path
-
-
-def add_record(results: Path, run: Run) -> None:
-    Store(results / "runs").add(
-        run,
-        provenance={"cpu": "a machine", "git_commit": "0" * 40, "git_dirty": False},
-        outcome={"wall_s": 1.0, "num_params": 1, "state": "finished"},
-        epochs=[],
-        workers=[],
-    )
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, alive: dict[tuple[str, int], str]) -> None:
