@@ -255,6 +255,8 @@ def changed_head(path: Path, **parts: Any) -> Path:
         ({"tables_sha256": {"../../x": "0"}}, "names no table"),
         ({"tables_sha256": {"/dev/zero": "0"}}, "names no table"),
         ({"tables_sha256": {"epochs.csv": 0}}, "names no table"),
+        ({"tables_sha256": {"x" * 300: "0"}}, "has 'x{100}', which names no table"),
+        ({"tables_sha256": {"é" * 200: "0"}}, "names no table"),  # 400 bytes
     ],
 )
 def test_a_head_that_the_report_could_not_use_is_refused(tmp_path: Path, parts: Any, words: str) -> None:
@@ -355,6 +357,8 @@ ELSEWHERE = {"paper": "../x", "study": "y", "scale": "smoke", "seed": 1, "world"
         ({"provenance": None}, "provenance is missing or no table"),
         ({"sources_sha256": []}, "sources_sha256 is no table"),
         ({"sources_sha256": {"../../etc/passwd": ""}}, "names no file of this project"),
+        ({"sources_sha256": {"x" * 300 + ".py": ""}}, "has 'x{100}', which names no file of this project"),
+        ({"sources_sha256": {"x/" * 2000 + "x.py": ""}}, "names no file of this project"),
     ],
 )
 def test_a_head_that_is_of_no_study_is_refused(tmp_path: Path, changes: Any, words: str) -> None:

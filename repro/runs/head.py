@@ -20,6 +20,9 @@ _PARTS: dict[str, dict[str, Types]] = {
 """The tables of every head, and the types of the fields in them that something is computed with, where they are there;
 others are only shown."""
 
+_TABLE_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,79}")
+"""A file beside the head: with a slash it would lead out of the folder, and a file system takes no name without end."""
+
 
 def read_head(path: Path, version: int) -> dict[str, Any]:
     """Return the head in a file.
@@ -48,6 +51,5 @@ def check_parts(content: dict[str, Any]) -> None:
             if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
                 raise UserError(f"{name} must be {what}, not {value!r}")
     for name, sha256 in content["tables_sha256"].items():
-        # a name with a slash would lead out of the folder
-        if not re.fullmatch(r"\w[\w.-]*", name) or not isinstance(sha256, str):
-            raise UserError(f"tables_sha256 has {name!r}, which names no table")
+        if not _TABLE_NAME.fullmatch(name) or not isinstance(sha256, str):
+            raise UserError(f"tables_sha256 has {name[:100]!r}, which names no table")

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 TABLE = "table.csv"
 
+_SOURCE = re.compile(r"(?=.{,200}\Z)[a-zA-Z0-9_][a-zA-Z0-9_-]*(/[a-zA-Z0-9_-]+)*\.py")
+"""A file of this project: nothing outside of it, and no longer than a file system takes."""
+
 
 @dataclass(frozen=True)
 class StudyRun:
@@ -169,6 +172,6 @@ def _sources(digests: Any) -> dict[str, str]:
     if not isinstance(digests, dict):
         raise UserError("sources_sha256 is no table")
     for name in digests:
-        if not re.fullmatch(r"\w[\w-]*(/[\w-]+)*\.py", name):
-            raise UserError(f"sources_sha256 has {name!r}, which names no file of this project")
+        if not _SOURCE.fullmatch(name):
+            raise UserError(f"sources_sha256 has {name[:100]!r}, which names no file of this project")
     return digests

@@ -15,7 +15,8 @@ TOKENS = (
 HOSTILE: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, -(2**63), 10**30, 10**400, 0.5, -0.0, 1e308, 5e-324,
     float("nan"), float("inf"), float("-inf"), "", " ", "nan", "a\0b", "line\nline", "\ud800", "é" * 500,
-    "x" * 100_000, "../../x", "/etc/passwd", "/dev/zero", "$(touch x)", "`id`", "<script>", "{0}",
+    "x" * 100_000, "x" * 300, "x" * 300 + ".py",
+    "../../x", "/etc/passwd", "/dev/zero", "$(touch x)", "`id`", "<script>", "{0}",
     "{ranks.__class__}", "{ranks:1000000000}", "%s%n", "\x1b[31m", [], {}, [[]], [{}], {"": ""}, {"a": {"b": [1,
     {"c": None}]}}, ["a", 1, None], list(range(2000)),
 )  # fmt: skip
