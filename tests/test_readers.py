@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import pickle
 import struct
 import sys
@@ -249,8 +250,10 @@ def changed_head(path: Path, **parts: Any) -> Path:
     [
         ({"provenance": []}, "provenance is missing or no table"),
         ({"outcome": None}, "outcome is missing or no table"),
-        ({"outcome": {"wall_s": "long"}}, "wall_s must be a number, not 'long'"),
-        ({"outcome": {"wall_s": True}}, "wall_s must be a number, not True"),
+        ({"outcome": {"wall_s": "long"}}, "wall_s must be a finite number, not 'long'"),
+        ({"outcome": {"wall_s": True}}, "wall_s must be a finite number, not True"),
+        ({"outcome": {"wall_s": 10**400}}, "wall_s must be a finite number, not 1000"),
+        ({"outcome": {"num_params": math.nan}}, "num_params must be a finite number, not nan"),
         ({"provenance": {"git_commit": 7}}, "git_commit must be a text, not 7"),
         ({"tables_sha256": {"../../x": "0"}}, "names no table"),
         ({"tables_sha256": {"/dev/zero": "0"}}, "names no table"),
@@ -286,6 +289,7 @@ SPEC = {
         ("epochs", float("nan")),
         ("epochs", float("inf")),
         ("epochs", 1e300),
+        ("workers", 4097),
         ("workers", 2**63),
         ("seed", 10**400),
         ("task", "a/b"),
@@ -318,10 +322,9 @@ def test_a_platform_whose_name_is_that_of_no_file_is_refused(platform: str) -> N
         from_dict(SPEC | {"world": "simulated", "platform": platform})
 
 
-@pytest.mark.timeout(20)
-def test_a_record_of_a_billion_workers_is_left_out_at_once(tmp_path: Path) -> None:
+def test_a_record_of_more_workers_than_it_lists_is_left_out(tmp_path: Path) -> None:
     folder = add(tmp_path, LARGEBATCH.recipe("smoke", 1, None), 90.0)
-    spec = json.loads((folder / "run.json").read_text())["run"] | {"workers": 10**12}
+    spec = json.loads((folder / "run.json").read_text())["run"] | {"workers": 4096}
     changed_head(folder / "run.json", run=spec)
     folder.rename(folder.with_name(read(folder).run.folder))
     (problem,) = check(Store(tmp_path / "runs")).problems

@@ -14,6 +14,8 @@ from repro.runs.study import StudyRun
 from repro.worlds import platform
 from repro.worlds.delays import with_digest
 
+MOST_SEEDS = 1000
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -21,7 +23,7 @@ class Wanted:
 
     Args:
         names: cells and studies (`paper.name`), papers or groups; all for none. Studies are made as they are.
-        seeds: number of seeds, from 1 on.
+        seeds: number of seeds, from 1 on, at most MOST_SEEDS.
         workers: of every run.
         changes: `field=value` each, see `changed`.
         world: where to make the runs; by default where each cell says.
@@ -39,8 +41,8 @@ class Wanted:
     delays: str | None = None
 
     def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise UserError(f"the number of seeds must be at least 1, not {self.seeds}")
+        if not 1 <= self.seeds <= MOST_SEEDS:
+            raise UserError(f"the number of seeds must be from 1 to {MOST_SEEDS}, not {self.seeds}")
         if self.workers is not None and self.workers < 1:
             raise UserError(f"the number of workers must be at least 1, not {self.workers}")
         if self.world not in (None, *WORLDS):

@@ -6,9 +6,10 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.jsonfile import read_json
+from repro.runs.spec import fits
 
 Types = tuple[tuple[type, ...], str]
-_NUMBER: Types = ((int, float), "a number")
+_NUMBER: Types = ((int, float), "a finite number")
 _TEXT: Types = ((str,), "a text")
 _TABLE: Types = ((dict,), "a table")
 
@@ -48,7 +49,8 @@ def check_parts(content: dict[str, Any]) -> None:
             raise UserError(f"{part} is missing or no table")
         for name, (kinds, what) in types.items():
             value = content[part].get(name)
-            if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            right = isinstance(value, kinds) and not isinstance(value, bool) and fits(value)
+            if value is not None and not right:
                 raise UserError(f"{name} must be {what}, not {value!r}")
     for name, sha256 in content["tables_sha256"].items():
         if not _TABLE_NAME.fullmatch(name) or not isinstance(sha256, str):

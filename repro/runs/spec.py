@@ -21,6 +21,7 @@ World = Literal["mpi", "simulated"]
 WORLDS: tuple[World, ...] = get_args(World)
 
 MOST_EPOCHS = 10**9
+MOST_WORKERS = 4096  # a complete graph of these has eight million edges
 LARGEST = (1 << 63) - 1
 
 Options = tuple[tuple[str, Any], ...]
@@ -110,8 +111,8 @@ class Run:
         check_names(algorithm=self.algorithm, task=self.task)
         if self.platform is not None and ("/" in self.platform or len(self.platform) > 100):
             raise UserError(f"a platform's name has no slash and at most 100 characters, unlike {self.platform!r}")
-        if self.workers < 1:
-            raise UserError(f"workers must be at least 1, not {self.workers}")
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise UserError(f"workers must be from 1 to {MOST_WORKERS}, not {self.workers}")
         if self.batch_size < 1:
             raise UserError(f"batch_size must be at least 1, not {self.batch_size}")
         if not 0 < self.epochs <= MOST_EPOCHS:
@@ -186,7 +187,8 @@ def check_types(of: type, values: Mapping[str, Any]) -> None:
     for name, types, what, is_bool in _plain_fields(of):
         if name in values:
             value = values[name]
-            if not isinstance(value, types) or isinstance(value, bool) != is_bool or not _fits(value, float in types):
+            right = isinstance(value, types) and isinstance(value, bool) == is_bool
+            if not right or not fits(value, as_float=float in types):
                 raise UserError(f"{name} must be {what}, not {value!r}")
 
 
@@ -201,8 +203,8 @@ def check_names(**names: str) -> None:
             raise UserError(f"{field} must be a name of letters, digits, blanks and _.+-, not {name!r}")
 
 
-def _fits(value: Any, as_float: bool) -> bool:
-    """Whether a number, if it is one, is finite and within what computers count or compute with."""
+def fits(value: Any, *, as_float: bool = True) -> bool:
+    """Whether a value, where it is a number, is finite and within what computers compute with, or count to."""
     return not isinstance(value, int | float) or abs(value) <= (sys.float_info.max if as_float else LARGEST)
 
 
@@ -260,6 +262,6 @@ def _as_options(pairs: Any) -> Options:
 def _hashable(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_hashable(name, item) for item in value)
-    if not isinstance(value, str | int | float | NoneType) or not _fits(value, as_float=True):
+    if not isinstance(value, str | int | float | NoneType) or not fits(value):
         raise UserError(f"{name} must be a number, a text or a list, not {value!r}")
     return value

@@ -13,6 +13,7 @@ import numpy as np
 
 from repro.draws import generator
 from repro.errors import UserError
+from repro.plainfile import plain
 
 BLOCK = 256
 """Gradients whose delays are drawn at a time: a delay is a function of (seed, worker, step), whatever came before."""
@@ -201,7 +202,7 @@ def _digest(path: str) -> str:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return plain(Path(path)).read_bytes()
     except OSError as error:
         raise UserError(f"delays: {path} cannot be read: {error.strerror}") from None
 

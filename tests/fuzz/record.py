@@ -7,6 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from repro.launch.cost import Cost
 from repro.papers.paper import Paper
@@ -26,6 +27,12 @@ from tests.report.synthetic import LARGEBATCH, SWARM, add, papers
 MARK = "\n# then the tables\n"
 TABLES = ("epochs.csv", "workers.csv")
 
+OUTCOMES: tuple[dict[str, Any], ...] = (
+    {"state": "finished", "equal_steps": False, "measures": {"rejected": [0.0, 1.0, 0.0, 2.0]}, "compute_s": 3.5},
+    {"state": "diverged", "restarts": 1, "params_sha256": "0" * 64, "lost": {"3": 17}},
+)
+"""What a run may add to what `add` says of it."""
+
 
 @cache
 def valid() -> list[bytes]:
@@ -38,9 +45,14 @@ def valid() -> list[bytes]:
         made = [
             add(Path(folder), run, 90.0, os="Linux", container="a.sif sha256:1", threads_per_rank=1) for run in runs
         ]
-        heads = [(path / "run.json").read_text() for path in made]
+        heads = [_with(outcome, path / "run.json") for path, outcome in zip(made, OUTCOMES, strict=True)]
         tables = [(made[0] / name).read_text() for name in TABLES]
     return [*(head.encode() for head in heads), MARK.join([heads[0], *tables]).encode()]
+
+
+def _with(outcome: dict[str, Any], path: Path) -> str:
+    head = json.loads(path.read_text())
+    return json.dumps(head | {"outcome": head["outcome"] | outcome}, sort_keys=True)
 
 
 def make(seed: bytes, random: Random) -> bytes:
