@@ -19,7 +19,7 @@ from repro.papers import PAPERS
 from repro.report.style import method_of
 from repro.runs.columns import EPOCH_COLUMNS, SCHEMA_VERSION, WORKER_COLUMNS
 from repro.runs.record import read
-from repro.runs.spec import SCALES, Run, Sgd, from_dict, options
+from repro.runs.spec import MOST_WORKERS, SCALES, Run, Sgd, from_dict, options
 from repro.runs.store import Store
 from repro.runs.train import evaluation_steps
 
@@ -51,7 +51,7 @@ sgds = st.builds(
 plain = dict(
     algorithm=names,
     task=names,
-    workers=st.integers(1, 10_000),
+    workers=st.integers(1, MOST_WORKERS),
     seed=st.integers(0, 2**40),
     batch_size=st.integers(1, 10_000),
     epochs=st.floats(1e-6, 1e6),

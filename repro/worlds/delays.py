@@ -18,8 +18,8 @@ from repro.plainfile import plain
 BLOCK = 256
 """Gradients whose delays are drawn at a time: a delay is a function of (seed, worker, step), whatever came before."""
 
-LARGEST = 1e30
-"""Of all numbers in delays: times are to be finite."""
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of all numbers in delays: times are to be finite, and so are their inverses."""
 
 KNOWN = (
     "constant, speeds:1,1,0.5 (per worker, repeated), exponential:F (1 + F Exp(1)), lognormal:SIGMA (mean 1), "
@@ -177,7 +177,7 @@ def _parse(name: str, argument: str) -> Delays | None:
 
 def _positive(text: str) -> float:
     number = float(text)
-    if not 0 < number <= LARGEST:
+    if not SMALLEST <= number <= LARGEST:
         raise ValueError(text)
     return number
 

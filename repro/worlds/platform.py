@@ -34,8 +34,8 @@ from repro.tomlfile import read_toml
 
 FOLDER = Path(__file__).parent / "platforms"
 
-LARGEST = 1e30
-"""No figure of a machine is near that; above, sums of its powers may not be finite."""
+SMALLEST, LARGEST = 1e-30, 1e30
+"""No figure of a machine is near these; beyond, sums of its powers, or what is divided by it, may not be finite."""
 
 GRADES = {
     "table": "a table of a paper",
@@ -248,8 +248,8 @@ class _Fields:
             raise self.wrong(field, f"must be a number, not {value!r}")
         if not (0 < value < float("inf") or (zero and value == 0)):
             raise self.wrong(field, f"must be {'0 or more' if zero else 'above 0'}, not {value!r}")
-        if value > LARGEST:
-            raise self.wrong(field, f"must be at most {LARGEST:g}, not {value!r}")
+        if value and not SMALLEST <= value <= LARGEST:
+            raise self.wrong(field, f"must be from {SMALLEST:g} to {LARGEST:g}, not {value!r}")
         return float(value)
 
     def whole(self, field: str) -> int:

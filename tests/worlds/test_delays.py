@@ -81,7 +81,7 @@ def test_a_trace_is_repeated_and_remembers_its_file(tmp_path: Path) -> None:
         parse(spec)
 
 
-@pytest.mark.parametrize("content", ["", "1,2\n3\n", "1,x\n", "0\n", "-1\n", "inf\n", "\n"])
+@pytest.mark.parametrize("content", ["", "1,2\n3\n", "1,x\n", "0\n", "5e-324\n", "-1\n", "inf\n", "\n"])
 def test_a_trace_that_is_no_table_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     path.write_text(content)
@@ -92,7 +92,8 @@ def test_a_trace_that_is_no_table_is_refused(content: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "spec",
     ["", "gamma:1", "constant:1", "lognormal", "lognormal:x", "lognormal:-1", "lognormal:1,2", "slow:x", "slow:2@y",
-     "spells:0.1,2", "spells:1.5,2,3", "spells:0.1,2,1000", "speeds:", "speeds:1,0", "exponential:inf"],
+     "spells:0.1,2", "spells:1.5,2,3", "spells:0.1,2,1000", "speeds:", "speeds:1,0", "speeds:1,1e-40",
+     "exponential:inf"],
 )  # fmt: skip
 def test_what_is_not_a_model_of_delays_is_refused_with_those_that_are(spec: str) -> None:
     with pytest.raises(UserError, match="known: constant, speeds"):
