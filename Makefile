@@ -44,7 +44,7 @@ help: ## print this list
 	@echo '  variables of reproduce-*: SCALE=smoke|laptop|paper  SEEDS=5  NP=8  CIFAR10_DIR=folder  JOBS=2'
 	@echo '  variable of reproduce-*, doctor: CONTAINER=image'
 	@echo '  on a cluster: LAUNCHER=slurm  SITE=name or file.toml  (docs/hpc.md)'
-	@echo '  variable of fuzz: SECONDS=600  for each of eleven formats'
+	@echo '  variable of fuzz: SECONDS=600  for each of twelve formats'
 	@echo '  variables of container: VARIANT=cpu|gpu|mpich|docker  BUILD_FILES=folder  (docs/containers.md)'
 	@echo '  variable of all: RESULTS=folder  where records, tables, figures and the report go (default: results)'
 

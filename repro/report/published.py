@@ -90,6 +90,8 @@ def _read_file(path: Path) -> list[Published]:
             return [_parse(row, path, reader.line_num) for row in reader]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
 
 
 def _parse(row: Mapping[str, str | None], path: Path, line: int) -> Published:
@@ -107,13 +109,16 @@ def _parse(row: Mapping[str, str | None], path: Path, line: int) -> Published:
 
     def count(column: str) -> int | None:
         text = row[column] or ""
-        if text and not re.fullmatch(r"[1-9][0-9]*", text):
+        if text and not re.fullmatch(r"[1-9][0-9]{,17}", text):
             raise fail(column, "a positive whole number or nothing")
         return int(text) if text else None
 
     if None in row or None in row.values():
         raise UserError(f"{path}, line {line}: {len(COLUMNS)} fields expected")
     text = {column: row[column] or "" for column in COLUMNS}
+    for column in COLUMNS:
+        if not text[column].isprintable():
+            raise fail(column, "no control characters")
     for column in ("method", "metric", "unit", "source"):
         if not text[column].strip():
             raise fail(column, "some text")

@@ -8,7 +8,8 @@ from pathlib import Path
 from random import Random
 
 NAMES = (
-    "cifar", "libsvm", "record", "study", "tables", "site", "platform", "checkpoint", "simulated", "trace", "order",
+    "cifar", "libsvm", "record", "study", "published", "tables", "site", "platform", "checkpoint", "simulated",
+    "trace", "order",
 )  # fmt: skip
 CORPUS = Path(__file__).parent / "corpus"
 

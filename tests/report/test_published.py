@@ -29,6 +29,7 @@ def test_a_row_is_read_with_its_types(tmp_path: Path) -> None:
         ("toy,lb,M,D,N,4,top1,high,percent,,,,table 1,table,", "value"),
         ("toy,lb,M,D,N,4,top1,nan,percent,,,,table 1,table,", "value"),
         ("toy,lb,M,D,N,four,top1,1,percent,,,,table 1,table,", "workers"),
+        (f"toy,lb,M,D,N,{'9' * 5000},top1,1,percent,,,,table 1,table,", "workers"),
         ("toy,lb,M,D,N,4,top1,1,percent,,0,,table 1,table,", "seeds"),
         ("toy,lb,M,D,N,4,top1,1,percent,roughly,,,table 1,table,", "spread"),
         ("toy,lb,M,D,N,4,top1,1,percent,,,,table 1,rumour,", "evidence"),
@@ -36,6 +37,7 @@ def test_a_row_is_read_with_its_types(tmp_path: Path) -> None:
         ("toy,lb,M,D,N,4,top1,1,percent,,,,,table,", "source"),
         ("toy,Bad Name,M,D,N,4,top1,1,percent,,,,table 1,table,", "cell"),
         ("other,lb,M,D,N,4,top1,1,percent,,,,table 1,table,", "paper"),
+        ("toy,lb,M,D,N,4,top1,1,percent,,,,table 1,table,\x1b[31m", "note"),
     ],
 )
 def test_a_broken_row_is_named_with_file_line_and_column(tmp_path: Path, row: str, column: str) -> None:
@@ -49,6 +51,14 @@ def test_a_broken_row_is_named_with_file_line_and_column(tmp_path: Path, row: st
 def test_a_row_of_another_length_is_named(tmp_path: Path, row: str) -> None:
     path = publish(tmp_path, row)
     with pytest.raises(UserError, match="line 2: 15 fields expected"):
+        read_published(path.parent)
+
+
+@pytest.mark.parametrize(("row", "words"), [(b"\xff\xfe", "can't decode byte 0xff"), (b"x" * 200_000, "field limit")])
+def test_what_is_no_text_or_one_long_field_is_refused(tmp_path: Path, row: bytes, words: str) -> None:
+    path = publish(tmp_path)
+    path.write_bytes(path.read_bytes() + row)
+    with pytest.raises(UserError, match=f"{path} cannot be read: .*{words}"):
         read_published(path.parent)
 
 
