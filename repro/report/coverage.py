@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from repro.errors import UserError
 from repro.papers.paper import Cell, Paper, Study
+from repro.plainfile import plain
 from repro.report.published import Published
 from repro.report.statistics import NOT_ATTEMPTED
 from repro.runs.spec import SCALES, Run
@@ -80,9 +82,12 @@ def _is_run(paper: Paper, entry: Cell | Study, present: Mapping[str, int]) -> bo
 def _judged(path: Path) -> set[tuple[str, ...]]:
     if not path.is_file():
         return set()
-    with path.open(newline="", encoding="utf-8") as file:
-        return {
-            tuple(row[column] for column in ("paper", "kind", "name", "statement", "source"))
-            for row in csv.DictReader(file)
-            if row["word"] != NOT_ATTEMPTED.word
-        }
+    try:
+        with plain(path).open(newline="", encoding="utf-8") as file:
+            return {
+                tuple(row[column] for column in ("paper", "kind", "name", "statement", "source"))
+                for row in csv.DictReader(file)
+                if row["word"] != NOT_ATTEMPTED.word
+            }
+    except (KeyError, UnicodeDecodeError, csv.Error):
+        raise UserError(f"{path} is not as `repro verdict` writes it, which writes it anew") from None

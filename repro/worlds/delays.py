@@ -189,7 +189,7 @@ def _trace(argument: str) -> Trace:
     try:
         rows = list(csv.reader(_read(path).decode().splitlines()))
         table = tuple(tuple(_positive(cell) for cell in row) for row in rows)
-    except ValueError:
+    except (ValueError, csv.Error):
         table = ()
     if not table or not table[0] or len({len(row) for row in table}) > 1:
         raise UserError(f"{path} is not a table of positive numbers, one line a gradient and one column a worker")

@@ -19,7 +19,7 @@ from tests.report.synthetic import HEADER, papers, value_row
 @cache
 def valid() -> list[bytes]:
     rows = [value_row("lb", 91.5), value_row("swarm", 90.0, "unverified"), value_row("not-run", 1.0, "figure")]
-    rows.append("toy,lb,\"Method, own\",Digits,Net,8,seconds,0.5,s,approximate,3,V100,figure 2,authors-data,a note")
+    rows.append('toy,lb,"Method, own",Digits,Net,8,seconds,0.5,s,approximate,3,V100,figure 2,authors-data,a note')
     return ["\n".join([HEADER, *rows, ""]).encode()]
 
 

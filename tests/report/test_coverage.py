@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from repro.errors import UserError
 from repro.report.coverage import Coverage, coverage
 from repro.report.published import read_published
 from repro.report.verdicts import write_verdicts
@@ -30,6 +33,14 @@ def test_a_record_of_another_cell_covers_nothing(tmp_path: Path) -> None:
     publish(tmp_path, value_row("lb", 90.0))
     add_seeds(tmp_path, SWARM, [90.0])
     assert covered(tmp_path).run == 0
+
+
+@pytest.mark.parametrize("content", [b"paper\nx\n", b"\xff\xfe\n", b"paper\n" + b"x" * 200_000])
+def test_a_broken_table_of_verdicts_is_named(tmp_path: Path, content: bytes) -> None:
+    publish(tmp_path, value_row("lb", 90.0))
+    (tmp_path / "verdicts.csv").write_bytes(content + b"x\n")
+    with pytest.raises(UserError, match=r"verdicts\.csv is not as `repro verdict` writes it"):
+        covered(tmp_path)
 
 
 def test_papers_add_up() -> None:

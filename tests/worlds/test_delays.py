@@ -81,7 +81,7 @@ def test_a_trace_is_repeated_and_remembers_its_file(tmp_path: Path) -> None:
         parse(spec)
 
 
-@pytest.mark.parametrize("content", ["", "1,2\n3\n", "1,x\n", "0\n", "5e-324\n", "-1\n", "inf\n", "\n"])
+@pytest.mark.parametrize("content", ["", "1,2\n3\n", "1,x\n", "0\n", "5e-324\n", "-1\n", "inf\n", "\n", "1" * 200_000])
 def test_a_trace_that_is_no_table_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     path.write_text(content)
