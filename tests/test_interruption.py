@@ -15,7 +15,15 @@ from repro.runs.checkpoint import HEAD
 from repro.runs.record import Record
 from repro.runs.store import Store
 from tests.mpi.start import wait_until
-from tests.under_way import LIMIT_S, REPRO, assert_nothing_looks_finished, running, still_running, training
+from tests.under_way import (
+    LIMIT_S,
+    REPRO,
+    assert_nothing_looks_finished,
+    fails_alone_on_a_state_of_another_program,
+    running,
+    still_running,
+    training,
+)
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
 
@@ -108,6 +116,13 @@ def test_ctrl_c_lets_the_ranks_save_and_takes_them_along(
     record = completed(tmp_path)
     assert record.outcome["restarts"] == 1
     assert_the_same_run(record, undisturbed)
+
+
+def test_a_state_of_another_program_is_left_alone_and_its_run_fails_by_itself(tmp_path: Path) -> None:
+    with training(arguments(tmp_path)) as (command, _):
+        command.send_signal(signal.SIGINT)
+        command.communicate(timeout=LIMIT_S)
+    fails_alone_on_a_state_of_another_program(tmp_path, arguments(tmp_path))
 
 
 @pytest.mark.horovod

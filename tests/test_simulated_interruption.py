@@ -11,7 +11,15 @@ from repro.runs.checkpoint import HEAD
 from repro.runs.record import Record
 from repro.runs.store import Store
 from tests.mpi.start import wait_until
-from tests.under_way import LIMIT_S, REPRO, assert_nothing_looks_finished, running, still_running, training
+from tests.under_way import (
+    LIMIT_S,
+    REPRO,
+    assert_nothing_looks_finished,
+    fails_alone_on_a_state_of_another_program,
+    running,
+    still_running,
+    training,
+)
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -80,3 +88,10 @@ def test_ctrl_c_lets_a_simulation_save(tmp_path: Path, undisturbed: Record) -> N
     record = completed(tmp_path)
     assert record.outcome["restarts"] == 2
     assert_the_same_run(record, undisturbed)
+
+
+def test_a_state_of_another_program_is_left_alone_and_its_run_fails_by_itself(tmp_path: Path) -> None:
+    with training(arguments(tmp_path, 600)) as (command, _):
+        command.send_signal(signal.SIGINT)
+        command.communicate(timeout=LIMIT_S)
+    fails_alone_on_a_state_of_another_program(tmp_path, arguments(tmp_path, 600))

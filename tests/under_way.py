@@ -1,5 +1,6 @@
 """The command `repro` in the middle of its runs, for tests that disturb it."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from repro.runs.checkpoint import HEAD
 from repro.runs.store import Store
 
 LIMIT_S = 90.0
@@ -75,3 +77,15 @@ def still_running(children: list[psutil.Process]) -> list[psutil.Process]:
 def assert_nothing_looks_finished(results: Path) -> None:
     assert list(Store(results / "runs")) == []
     assert list(results.glob("runs/[!.]*")) == []
+
+
+def fails_alone_on_a_state_of_another_program(results: Path, arguments: list[str]) -> None:
+    """Assert that the command fails as one does of whose runs one failed, not as at bad input, and keeps the state."""
+    (head,) = results.glob(f".scratch/*/*/{HEAD}")
+    saved = json.loads(head.read_text())
+    head.write_text(json.dumps(saved | {"program_sha256": "0" * 64}))
+    again = subprocess.run([*REPRO, *arguments], capture_output=True, text=True, timeout=LIMIT_S)
+    assert again.returncode == 1, again.stderr
+    assert "is of another program: go back to what saved it, or remove that folder" in again.stdout
+    assert again.stderr.splitlines() == ["1 of 1 runs failed; the same command makes them again"]
+    assert head.exists()
