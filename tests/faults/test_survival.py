@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -19,6 +19,7 @@ from repro.launch.claim import claim
 from repro.launch.exits import EXIT_DEADLOCK
 from repro.launch.launcher import Launcher, Local
 from repro.launch.plan import PlannedRun
+from repro.launch.progress import Progress
 from repro.launch.start import RunFailed, launch
 from repro.launch.variables import SURVIVE_VARIABLE
 from repro.launch.wanted import Wanted
@@ -56,14 +57,21 @@ def run_of(method: str, **config: object) -> Run:
     return replace(run, config=options(**config)) if config else run
 
 
-def make(run: Run, folder: Path, launcher: Launcher, *, survive: bool = True) -> Store:
+def make(
+    run: Run,
+    folder: Path,
+    launcher: Launcher,
+    *,
+    survive: bool = True,
+    heard: Callable[[Progress], object] = lambda progress: None,
+) -> Store:
     folder.mkdir(exist_ok=True)
     store = Store(folder / "runs")
     variables = {SURVIVE_VARIABLE: "1"} if survive else {}
     try:
         with claim(run, store, folder) as claimed:
             assert claimed is not None
-            asyncio.run(launch(run, store, claimed, lambda progress: None, variables, launcher))
+            asyncio.run(launch(run, store, claimed, heard, variables, launcher))
     finally:
         assert ranks_of(folder) == []
     return store
@@ -89,7 +97,9 @@ def test_the_others_go_on_to_the_end(
     method: str, config: dict, deaths: dict[int, int], undisturbed: Record, tmp_path: Path
 ) -> None:
     run = run_of(method, **config)
-    store = make(run, tmp_path, Deadly(deaths))
+    heard: list[Progress] = []
+    store = make(run, tmp_path, Deadly(deaths), heard=heard.append)
+    assert heard[-1].steps == 60  # from the first that lives
     record = store.get(run)
     assert record.outcome["state"] == "finished"
     assert set(record.outcome["lost"]) == {str(rank) for rank in deaths}

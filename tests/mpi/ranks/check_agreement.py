@@ -88,3 +88,37 @@ def test_a_rank_that_has_ended_pauses_with_those_that_have_not() -> None:
         pause = pauses.after_last_step()
     assert pause is Pause.STOP
     pauses.close()
+
+
+def stepping_until_paused(pauses: Agreement, first: int) -> tuple[int, Pause | None]:
+    """Take steps, all ranks together, from `first` on; return the last and what it paused for, soon if anything."""
+    for step in range(first, first + 500):
+        time.sleep(1e-3)
+        WORLD.Barrier()
+        if pause := pauses.after_step(step):
+            return step, pause
+    return step, None
+
+
+def test_what_is_wanted_in_a_pause_for_something_else_is_not_lost() -> None:
+    pauses = Agreement(WORLD, NEVER_S)
+    if RANK == SIZE - 1:
+        pauses.want(Pause.SAVE)
+    step, pause = stepping_until_paused(pauses, 1)
+    assert pause is Pause.SAVE
+    if RANK == SIZE - 1:
+        pauses.want(Pause.STOP)
+    pauses.resume()
+    step, pause = stepping_until_paused(pauses, step + 1)
+    assert pause is Pause.STOP
+    pauses.close()
+
+
+def test_of_two_things_wanted_the_weightier_counts() -> None:
+    """A run that has diverged and is told to stop has diverged, in whatever order."""
+    pauses = Agreement(WORLD, NEVER_S)
+    if RANK == 0:
+        pauses.want(Pause.DIVERGED)
+        pauses.want(Pause.STOP)
+    assert stepping_until_paused(pauses, 1)[1] is Pause.DIVERGED
+    pauses.close()
