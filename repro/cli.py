@@ -402,7 +402,7 @@ def main() -> None:
     except TyperException as error:
         code = _complain(error.format_message())
     except OSError as error:  # a path that was given is none, or the disk is full
-        code = _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        code = _complain(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
     except (KeyboardInterrupt, Abort):
         print("interrupted: finished runs are kept, and the same command goes on from there", file=sys.stderr)
         code = EXIT_INTERRUPTED
