@@ -1,7 +1,10 @@
 """The command `repro`, called in the tests' own process."""
 
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -22,3 +25,16 @@ def calling(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         return int(ended.value.code or 0), output, errors
 
     return call
+
+
+def calling_alone(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], folder: Path) -> Repro:
+    """Return what calls the command in `folder`, where starting another process is an error."""
+
+    def started(*arguments: object, **_: object) -> NoReturn:
+        raise AssertionError(f"it started {arguments}")
+
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("CIFAR10_DIR", raising=False)
+    monkeypatch.setattr("repro.launch.campaign.launch", started)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    return calling(monkeypatch, capfd)

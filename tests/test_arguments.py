@@ -1,13 +1,12 @@
 """Every path that any command takes may be none that a file can have: a wrong one is told of in one line."""
 
-import subprocess
 from pathlib import Path
-from typing import NoReturn, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
 from repro.cli import app
-from tests.calling import calling
+from tests.calling import calling_alone
 
 NAMES = {command: ("demo", "--dry-run") for command in ("run", "reproduce", "submit")} | {"graph": ("ring",)}
 
@@ -37,11 +36,7 @@ def test_a_wrong_path_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path,
     command: str, option: str, path: str,
 ) -> None:  # fmt: skip
-    def started(*arguments: object, **_: object) -> NoReturn:
-        raise AssertionError(f"it started {arguments}")
-
-    monkeypatch.setattr(subprocess, "Popen", started)
-    monkeypatch.chdir(tmp_path)
-    code, _, errors = calling(monkeypatch, capfd)(command, *NAMES.get(command, ()), *filter(None, [option]), path)
+    repro = calling_alone(monkeypatch, capfd, tmp_path)
+    code, _, errors = repro(command, *NAMES.get(command, ()), *filter(None, [option]), path)
     assert (code, errors) == (0, "") or (code == 2 and path in errors)
     assert len(errors.splitlines()) < 2

@@ -16,21 +16,12 @@ from repro.report.library import PUBLISHED
 from repro.runs.columns import SCHEMA_VERSION
 from repro.runs.spec import Run
 from repro.runs.store import Store
-from tests.calling import Repro, calling
+from tests.calling import Repro, calling_alone
 
 
 @pytest.fixture
 def repro(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Repro:
-    """Call the command in this process, where starting another one is an error; returns code, output, errors."""
-
-    def started(*arguments: object, **_: object) -> NoReturn:
-        raise AssertionError(f"it started {arguments}")
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CIFAR10_DIR", raising=False)
-    monkeypatch.setattr("repro.launch.campaign.launch", started)
-    monkeypatch.setattr(subprocess, "Popen", started)
-    return calling(monkeypatch, capfd)
+    return calling_alone(monkeypatch, capfd, tmp_path)
 
 
 def add_record(results: Path, run: Run) -> Path:

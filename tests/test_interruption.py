@@ -18,8 +18,8 @@ from tests.mpi.start import wait_until
 from tests.under_way import (
     LIMIT_S,
     REPRO,
+    assert_a_state_of_another_program_fails_alone,
     assert_nothing_looks_finished,
-    fails_alone_on_a_state_of_another_program,
     running,
     still_running,
     training,
@@ -119,10 +119,7 @@ def test_ctrl_c_lets_the_ranks_save_and_takes_them_along(
 
 
 def test_a_state_of_another_program_is_left_alone_and_its_run_fails_by_itself(tmp_path: Path) -> None:
-    with training(arguments(tmp_path)) as (command, _):
-        command.send_signal(signal.SIGINT)
-        command.communicate(timeout=LIMIT_S)
-    fails_alone_on_a_state_of_another_program(tmp_path, arguments(tmp_path))
+    assert_a_state_of_another_program_fails_alone(tmp_path, arguments(tmp_path))
 
 
 @pytest.mark.horovod

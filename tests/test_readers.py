@@ -322,6 +322,7 @@ def test_a_platform_whose_name_is_that_of_no_file_is_refused(platform: str) -> N
         from_dict(SPEC | {"world": "simulated", "platform": platform})
 
 
+@pytest.mark.timeout(20)
 def test_a_record_of_more_workers_than_it_lists_is_left_out(tmp_path: Path) -> None:
     folder = add(tmp_path, LARGEBATCH.recipe("smoke", 1, None), 90.0)
     spec = json.loads((folder / "run.json").read_text())["run"] | {"workers": 4096}

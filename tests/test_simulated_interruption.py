@@ -14,8 +14,8 @@ from tests.mpi.start import wait_until
 from tests.under_way import (
     LIMIT_S,
     REPRO,
+    assert_a_state_of_another_program_fails_alone,
     assert_nothing_looks_finished,
-    fails_alone_on_a_state_of_another_program,
     running,
     still_running,
     training,
@@ -91,7 +91,4 @@ def test_ctrl_c_lets_a_simulation_save(tmp_path: Path, undisturbed: Record) -> N
 
 
 def test_a_state_of_another_program_is_left_alone_and_its_run_fails_by_itself(tmp_path: Path) -> None:
-    with training(arguments(tmp_path, 600)) as (command, _):
-        command.send_signal(signal.SIGINT)
-        command.communicate(timeout=LIMIT_S)
-    fails_alone_on_a_state_of_another_program(tmp_path, arguments(tmp_path, 600))
+    assert_a_state_of_another_program_fails_alone(tmp_path, arguments(tmp_path, 600))

@@ -79,8 +79,11 @@ def assert_nothing_looks_finished(results: Path) -> None:
     assert list(results.glob("runs/[!.]*")) == []
 
 
-def fails_alone_on_a_state_of_another_program(results: Path, arguments: list[str]) -> None:
-    """Assert that the command fails as one does of whose runs one failed, not as at bad input, and keeps the state."""
+def assert_a_state_of_another_program_fails_alone(results: Path, arguments: list[str]) -> None:
+    """Interrupt the command, change its state's program: it fails as by a failed run, not bad input, and keeps that."""
+    with training(arguments) as (command, _):
+        command.send_signal(signal.SIGINT)
+        command.communicate(timeout=LIMIT_S)
     (head,) = results.glob(f".scratch/*/*/{HEAD}")
     saved = json.loads(head.read_text())
     head.write_text(json.dumps(saved | {"program_sha256": "0" * 64}))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from repro.errors import UserError
 from repro.papers.paper import Cell, Paper, Study
-from repro.plainfile import plain
 from repro.report.published import Published
 from repro.report.statistics import NOT_ATTEMPTED
 from repro.runs.spec import SCALES, Run
@@ -83,7 +82,7 @@ def _judged(path: Path) -> set[tuple[str, ...]]:
     if not path.is_file():
         return set()
     try:
-        with plain(path).open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             return {
                 tuple(row[column] for column in ("paper", "kind", "name", "statement", "source"))
                 for row in csv.DictReader(file)
